@@ -1,0 +1,51 @@
+"""Reading a user's topology file. Law: whatever is wrong in it becomes one line that names the file and the line."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import traceback
+from pathlib import Path
+
+from streamml.errors import DeclarationError
+from streamml.topology.app import Topology
+
+
+def load_topology(path: str | Path) -> Topology:
+    """Execute the Python file at `path` and return the one `Topology` that it holds at module level.
+
+    The name of a shipped topology (`electricity`) stands for its file.
+
+    Raises:
+        DeclarationError: no such file, it raises, or it does not hold exactly one topology.
+    """
+    file = _resolve(path)
+    spec = importlib.util.spec_from_file_location(f"streamml_topology_{file.stem}", file)
+    if spec is None or spec.loader is None:
+        raise DeclarationError(f"{file} is not a Python file; a topology is declared in one, see docs/concepts.md")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == str(file)]
+        line = frames[-1].lineno if frames else getattr(error, "lineno", None)
+        raise DeclarationError(f"{file}:{line}: {type(error).__name__}: {error}") from error
+    found = {id(value): value for value in vars(module).values() if isinstance(value, Topology)}
+    if len(found) != 1:
+        raise DeclarationError(
+            f"{file} holds {len(found)} topologies; it must hold exactly one `topology = Topology(...)`"
+        )
+    return next(iter(found.values()))
+
+
+def _resolve(path: str | Path) -> Path:
+    file = Path(path).expanduser()
+    if file.is_file():
+        return file.resolve()
+    if file.suffix == "" and file.name == str(path):
+        package = Path(__file__).resolve().parent.parent
+        for home in (package.parent / "topology", package / "_shipped" / "topology"):
+            if (home / f"{file.name}.py").is_file():
+                return home / f"{file.name}.py"
+    raise DeclarationError(f"no topology file {path}; give the path of a Python file, such as topology/electricity.py")
