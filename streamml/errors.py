@@ -38,3 +38,7 @@ class BrokerError(StreammlError):
 
 class RegistryError(StreammlError):
     """The schema registry cannot be reached or refuses a request."""
+
+
+class StateLost(StreammlError):
+    """An agent's state cannot be trusted any more: the runtime throws the agent away and builds it anew from the log."""

@@ -1,4 +1,5 @@
-"""What flows: records read from a log, and writes to be committed. Law: plain values; the hot path allocates no more than these."""
+"""What flows: records read from a log, and writes to be committed. Law: plain values; the hot path allocates no more
+than these."""
 
 from __future__ import annotations
 

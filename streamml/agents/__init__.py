@@ -1,0 +1,1 @@
+"""The stages of a topology as pure agents: records and the time in, writes out."""

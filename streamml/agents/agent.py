@@ -1,4 +1,5 @@
-"""The shape of every agent. Law: pure and synchronous; time comes in as an argument; the same records give the same writes."""
+"""The shape of every agent. Law: pure and synchronous; time comes in as an argument; the same records give the same
+writes."""
 
 from __future__ import annotations
 
@@ -43,7 +44,8 @@ class Agent(Protocol):
         """
 
     def checkpoint(self, now: int) -> Writes:
-        """What has changed in the state since the last checkpoint, as writes to the changelog: called right before each commit,
+        """What has changed in the state since the last checkpoint, as writes to the changelog: called right before
+        each commit,
         and written in the same transaction."""
 
     def observe(self) -> Iterable[Reading]:

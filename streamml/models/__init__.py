@@ -1,0 +1,7 @@
+"""Models as folds over the examples log. Law: the same specification and examples give the same answers."""
+
+from streamml.models.build import digest_of
+from streamml.models.check import check_model
+from streamml.models.fold import Features, Fold, FoldError, Output
+
+__all__ = ["Features", "Fold", "FoldError", "Output", "check_model", "digest_of"]

@@ -1,0 +1,24 @@
+"""Estimators as data: parts, identity, seeds, bytes. Law: a snapshot is only a cache, so in doubt it is refused."""
+
+from streamml.snapshots.allowed import Allowed, allow
+from streamml.snapshots.assembler import Assembler, Snapshot
+from streamml.snapshots.environment import differences, environment
+from streamml.snapshots.pickling import dumps, loads
+from streamml.snapshots.sealing import CHUNK, seal
+from streamml.snapshots.seeds import seeded
+from streamml.snapshots.structure import structure
+
+__all__ = [
+    "CHUNK",
+    "Allowed",
+    "Assembler",
+    "Snapshot",
+    "allow",
+    "differences",
+    "dumps",
+    "environment",
+    "loads",
+    "seal",
+    "seeded",
+    "structure",
+]

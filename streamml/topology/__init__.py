@@ -1,4 +1,5 @@
-"""The declaration: frozen values that say what flows, what is learned and who is told. Law: constructing one opens nothing."""
+"""The declaration: frozen values that say what flows, what is learned and who is told. Law: constructing one opens
+nothing."""
 
 from streamml.topology.app import Alerts, Serving, Snapshots, Topology
 from streamml.topology.detectors import Detector, ErrorDrift, FeatureDrift

@@ -30,7 +30,8 @@ class Snapshots:
 
 @dataclass(frozen=True)
 class Alerts:
-    """Beside the detectors: `quarantine_rate` (share of the last `window` events), `degradation` (the served metric, accuracy or
+    """Beside the detectors: `quarantine_rate` (share of the last `window` events), `degradation` (the served metric,
+    accuracy or
     MAE, of a window is worse than that of the no-change baseline), and staleness by `Serving.max_staleness`."""
 
     quarantine_rate: float | None = 0.05
@@ -40,7 +41,8 @@ class Alerts:
 
 @dataclass(frozen=True)
 class Topology:
-    """One streaming ML application. `name` prefixes every topic; `window` is the number of positions in a metrics window."""
+    """One streaming ML application. `name` prefixes every topic; `window` is the number of positions in a metrics
+    window."""
 
     name: str
     events: Events

@@ -10,7 +10,8 @@ from typing import Any, TypeAlias
 @dataclass(frozen=True)
 class ErrorDrift:
     """`build()` returns a River drift detector; it is fed the error of each served prediction (0 or 1 for classes, the
-    absolute error for regression), in the order of `examples`. `quiet` examples without a new detection close the episode."""
+    absolute error for regression), in the order of `examples`. `quiet` examples without a new detection close the
+    episode."""
 
     name: str
     build: Callable[[], Any]

@@ -1,4 +1,5 @@
-"""Validation rules of events, beyond what the schema says by itself. The agent `validate` applies them in this order."""
+"""Validation rules of events, beyond what the schema says by itself. The agent `validate` applies them in this
+order."""
 
 from __future__ import annotations
 

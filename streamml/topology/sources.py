@@ -47,7 +47,8 @@ class Feedback:
     that stream may run out of order.
 
     Policies. `late` (known after the horizon): `drop` it, or `quarantine` it. `doubled` (a second label of one id):
-    the first counts, the others are dropped or quarantined. `orphan` (no event of its id within the horizon): dropped or
+    the first counts, the others are dropped or quarantined. `orphan` (no event of its id within the horizon):
+    dropped or
     quarantined. `missing` (no label within the horizon): the event is dropped from learning, or learned with an
     `Assume`d label. Each is counted whatever its policy.
     `idle`: a label stream that is silent for so long (wall clock) no longer holds back expiry.

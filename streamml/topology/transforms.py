@@ -11,7 +11,8 @@ FeatureType: TypeAlias = Literal["double", "long", "string", "boolean"]
 
 @dataclass(frozen=True)
 class Feature:
-    """One feature: its Avro type, and whether it may be absent (an absent feature is not a key of the model's input)."""
+    """One feature: its Avro type, and whether it may be absent (an absent feature is not a key of the model's
+    input)."""
 
     name: str
     type: FeatureType = "double"
@@ -23,7 +24,8 @@ class Transform:
     """The features, and how an event becomes them.
 
     `features` declares all that a model may see: a name stands for a required `double`. `using` is a function from
-    the canonical event to a mapping of feature values, or a River transformer that keeps no state; None takes the event's
+    the canonical event to a mapping of feature values, or a River transformer that keeps no state; None takes the
+    event's
     fields of the same names. It must be pure: its source is hashed, and the digest goes into every features record.
     """
 
@@ -35,7 +37,5 @@ class Transform:
         *features: str | Feature,
         using: Callable[[Mapping[str, Any]], Mapping[str, Any]] | Any | None = None,
     ) -> None:
-        object.__setattr__(
-            self, "features", tuple(f if isinstance(f, Feature) else Feature(f) for f in features)
-        )
+        object.__setattr__(self, "features", tuple(f if isinstance(f, Feature) else Feature(f) for f in features))
         object.__setattr__(self, "using", using)

@@ -1,0 +1,5 @@
+"""`python -m streamml`."""
+
+from streamml.cli import main
+
+main()

@@ -1,0 +1,199 @@
+"""One model learns the examples. Law: the model at position p is the fold of the first p examples, whatever was lost
+on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from streamml.agents.agent import Offsets, Reading
+from streamml.agents.live import LiveModels, answer
+from streamml.agents.thinning import superfluous
+from streamml.errors import SnapshotError, StateLost
+from streamml.evaluation import Prequential
+from streamml.models import Features, Fold, FoldError, Output, digest_of
+from streamml.records import Batch, Record, TopicPartition, Write, Writes
+from streamml.schemas import Codec, ExampleReader
+from streamml.snapshots import Assembler, Snapshot, allow, dumps, loads, seal
+from streamml.topology import Model, Snapshots, Target
+
+CHANGELOG = "models"
+_CANDIDATES = 3
+
+
+class Learn:
+    """Test, then train: the whole `examples` topic for one model, with its prequential results and snapshots.
+
+    `skip` holds the positions whose examples made the model raise. Such an example is no part of the fold: the state
+    is built
+    anew without it. The set outlives the agent, and goes into its snapshots.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        target: Target,
+        window: int,
+        policy: Snapshots,
+        source: TopicPartition,
+        reader: ExampleReader,
+        metrics: Codec,
+        snapshots: Codec,
+        live: LiveModels,
+        signing_key: bytes | None,
+        skip: set[int],
+        report: Callable[[str], None],
+    ) -> None:
+        self._model = model
+        self._target = target
+        self._window = window
+        self._every = policy.every
+        self._interval = int(policy.interval.total_seconds() * 1000)
+        self._source = source
+        self._reader = reader
+        self._metrics = metrics
+        self._snapshots = snapshots
+        self._live = live
+        self._key = signing_key
+        self._skip = skip
+        self._report = report
+        self._digest = digest_of(model, target)
+        self._assembler = Assembler(signing_key)
+        self._candidates: list[Snapshot] = []
+        self._kept: dict[int, int] = {}
+        self._fold = Fold.new(model, target)
+        self._prequential = Prequential(target, window)
+        self._offset = 0
+        self._sealed_position = 0
+        self._sealed_at: int | None = None
+        self._due = False
+        self.refused = 0
+
+    @property
+    def fold(self) -> Fold:
+        return self._fold
+
+    def restore(self, records: Sequence[Record]) -> None:
+        prefix = f"{self._model.name}/".encode()
+        for record in records:
+            key = record.key or b""
+            if not key.startswith(prefix):
+                continue
+            position = int(key.split(b"/")[1])
+            if record.value is None:
+                self._kept.pop(position, None)
+                continue
+            try:
+                snapshot = self._assembler.add(self._snapshots.decode(record.value))
+            except SnapshotError as error:
+                self._refuse(record, error)
+                continue
+            if snapshot is not None:
+                self._kept[position] = int(snapshot.header["chunks"])
+                self._candidates.append(snapshot)
+                del self._candidates[:-_CANDIDATES]
+
+    def resume(self, committed: Offsets) -> Offsets:
+        bound = committed.get(self._source)
+        for snapshot in reversed(self._candidates):
+            header = snapshot.header
+            if header["digest"] != self._digest or (bound is not None and bound and header["offset"] > bound):
+                continue
+            try:
+                self._load(snapshot)
+            except SnapshotError as error:
+                self.refused += 1
+                self._report(
+                    f"snapshot {self._model.name}@{header['position']} is not used, the log is replayed: {error}"
+                )
+                continue
+            break
+        self._candidates.clear()
+        self._live.lead(self._fold)
+        return {**committed, self._source: self._offset}
+
+    def step(self, batch: Batch, now: int) -> Writes:
+        metrics: list[Write] = []
+        prequential, learnable, learn = self._prequential, self._reader.learnable, self._learn
+        fold = self._fold
+        examples = batch.get("examples", ())
+        writes: Writes = {}
+        for record in examples:
+            y, x = learnable(record.value or b"")
+            prequential.add(y, learn(x, y))
+            if (closed := prequential.close()) is not None:
+                metrics.append(self._metric(closed, now))
+            if fold.position % self._every == 0:
+                self._offset = record.offset + 1
+                writes.setdefault(CHANGELOG, []).extend(self._snapshot(now))
+        if examples:
+            self._offset = examples[-1].offset + 1
+        if self._sealed_at is None:
+            self._sealed_at = now
+        elif now - self._sealed_at >= self._interval and fold.position > self._sealed_position:
+            writes.setdefault(CHANGELOG, []).extend(self._snapshot(now))
+        if metrics:
+            writes["metrics"] = metrics
+        return writes
+
+    def checkpoint(self, now: int) -> Writes:
+        return {}
+
+    def observe(self) -> Iterable[Reading]:
+        labels = (("model", self._model.name),)
+        yield Reading("model_position", labels, self._fold.position)
+        yield Reading("snapshot_position", labels, self._sealed_position)
+        yield Reading("snapshots_refused_total", labels, self.refused)
+
+    def _learn(self, x: Features, y: Any) -> Output:
+        fold = self._fold
+        position = fold.position
+        output = answer(fold, x)
+        if position in self._skip:
+            fold.position += 1
+            return output
+        try:
+            fold.learn(x, y)
+        except FoldError as error:
+            self._skip.add(position)
+            raise StateLost(f"model {fold.name} could not learn example {position}, which it skips: {error}") from error
+        return output
+
+    def _metric(self, closed: dict[str, object], now: int) -> Write:
+        name = self._model.name
+        value = {**closed, "model": name, "digest": self._digest, "at": now}
+        return f"{name}/{closed['window']}".encode(), self._metrics.encode(value), now, ()
+
+    def _snapshot(self, now: int) -> list[Write]:
+        position = self._fold.position
+        payload = dumps((self._fold.dumps(), self._prequential, sorted(self._skip)))
+        chunks = seal(
+            payload,
+            model=self._model.name,
+            digest=self._digest,
+            position=position,
+            offset=self._offset,
+            at=now,
+            key=self._key,
+        )
+        self._sealed_position, self._sealed_at = position, now
+        self._kept[position] = len(chunks)
+        writes: list[Write] = [(key.encode(), self._snapshots.encode(value), now, ()) for key, value in chunks]
+        for old in superfluous(sorted(self._kept)):
+            writes += [
+                (f"{self._model.name}/{old}/{chunk}".encode(), None, now, ()) for chunk in range(self._kept.pop(old))
+            ]
+        return writes
+
+    def _load(self, snapshot: Snapshot) -> None:
+        header = snapshot.header
+        fold, prequential, skip = loads(snapshot.payload, allow(self._prequential))
+        self._skip.update(skip)
+        self._fold = Fold.loads(self._model, self._target, fold, header["position"])
+        self._prequential = prequential
+        self._offset = header["offset"]
+        self._sealed_position = header["position"]
+
+    def _refuse(self, record: Record, error: SnapshotError) -> None:
+        self.refused += 1
+        self._report(f"{record.topic}[{record.partition}]@{record.offset}: snapshot refused: {error}")

@@ -1,0 +1,344 @@
+"""The join of features, prediction and label. Law: the examples do not depend on how the three inputs interleave.
+
+Only the order within each input counts. A record is therefore judged by the clock of its own stream, as it stood
+when the
+record came (its mark), never by what another stream happened to have reached:
+
+- an event is stale (an old double) if the features stream had passed `event time + horizon + grace` before it came;
+- a label is late if it became known after `event time + horizon`, or if the label stream had passed that by `grace`
+  before;
+- a label is early, and no label of this event, if it became known more than `grace` before the event's time.
+
+A label that finds no event waits, and meets the event as if it had come after it. The watermarks only decide when
+nothing can change an outcome any more. A settled id is remembered until both streams have passed its deadline, so
+that doubles are
+known as such. What is assumed: an id names one event, whose doubles carry the same event time; and a prediction follows
+from its features, so neither stays alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from heapq import heappop, heappush
+
+from streamml.agents.agent import Offsets, Reading
+from streamml.agents.match.entry import (
+    CLOCK,
+    Entry,
+    WaitingLabel,
+    decode,
+    decode_marks,
+    encode,
+    encode_done,
+    encode_marks,
+)
+from streamml.agents.quarantine import Quarantine
+from streamml.records import Batch, LogRecord, Record, TopicPartition, Write, Writes
+from streamml.topology import Assume, Feedback
+
+CHANGELOG = "match-changelog"
+
+Splice = Callable[[bytes, bytes, bytes], bytes]
+"""(label, prediction, features), each framed, to a framed example."""
+
+MakeLabel = Callable[[bytes, int, object], bytes]
+"""(id, time in ms, value) to a framed label: for labels that are assumed."""
+
+_START = -(1 << 62)
+_OUTCOMES = (
+    "matched",
+    "late",
+    "early",
+    "doubled_label",
+    "doubled_event",
+    "orphan",
+    "missing",
+    "assumed",
+    "stale",
+)
+
+
+class Match:
+    """One partition of the join; see the law above. `labels` names the partition that the labels come from."""
+
+    def __init__(
+        self,
+        feedback: Feedback,
+        labels: TopicPartition,
+        splice: Splice,
+        make_label: MakeLabel,
+        quarantine: Quarantine,
+    ) -> None:
+        self._policies = {"late": feedback.late, "early": feedback.orphan, "orphan": feedback.orphan}
+        self._doubled_policy = feedback.doubled
+        self._missing_policy = feedback.missing
+        self._labels = labels
+        self._splice = splice
+        self._make_label = make_label
+        self._quarantine = quarantine
+        self._horizon = int(feedback.horizon.total_seconds() * 1000)
+        self._grace = int(feedback.grace.total_seconds() * 1000)
+        self._span = self._horizon + self._grace
+        self._idle = int(feedback.idle.total_seconds() * 1000)
+        self._entries: dict[bytes, Entry] = {}
+        self._done: dict[bytes, int] = {}
+        self._unlabelled: list[tuple[int, bytes]] = []
+        self._unclaimed: list[tuple[int, bytes]] = []
+        self._settled: list[tuple[int, bytes]] = []
+        self._dirty: dict[bytes, None] = {}
+        self._features_mark = _START
+        self._labels_mark = _START
+        self._saved_marks = (_START, _START)
+        self._last_label_at: int | None = None
+        self._examples: list[Write] = []
+        self._refused: list[Write] = []
+        self.counts = dict.fromkeys(_OUTCOMES, 0)
+
+    def restore(self, records: Sequence[Record]) -> None:
+        for record in records:
+            key, value = record.key or CLOCK, record.value
+            if key == CLOCK:
+                if value is not None:
+                    self._saved_marks = self._features_mark, self._labels_mark = decode_marks(value)
+                continue
+            self._entries.pop(key, None)
+            self._done.pop(key, None)
+            if value is not None:
+                state = decode(value)
+                if isinstance(state, Entry):
+                    self._entries[key] = state
+                else:
+                    self._done[key] = state
+
+    def resume(self, committed: Offsets) -> Offsets:
+        for key, entry in self._entries.items():
+            for waiting in entry.waiting:
+                heappush(self._unclaimed, (waiting.time + self._span + self._grace, key))
+            if entry.features is not None and entry.label is None:
+                heappush(self._unlabelled, (entry.event_time + self._span, key))
+        for key, deadline in self._done.items():
+            heappush(self._settled, (deadline, key))
+        return committed
+
+    def step(self, batch: Batch, now: int) -> Writes:
+        for record in batch.get("features", ()):
+            self._on_features(record, now)
+        for record in batch.get("predictions", ()):
+            self._on_prediction(record)
+        labels = batch.get("labels", ())
+        for record in labels:
+            self._on_label(record, now)
+        self._pass_idle_labels(bool(labels), now)
+        self._forget()
+        writes: Writes = {}
+        if self._examples:
+            writes["examples"], self._examples = self._examples, []
+        if self._refused:
+            writes["quarantine"], self._refused = self._refused, []
+        return writes
+
+    def checkpoint(self, now: int) -> Writes:
+        marks = (self._features_mark, self._labels_mark)
+        if not self._dirty and marks == self._saved_marks:
+            return {}
+        changes: list[Write] = []
+        entries, done = self._entries, self._done
+        for key in self._dirty:
+            if (deadline := done.get(key)) is not None:
+                changes.append((key, encode_done(deadline), now, ()))
+            elif (entry := entries.get(key)) is not None:
+                changes.append((key, encode(entry), now, ()))
+            else:
+                changes.append((key, None, now, ()))
+        changes.append((CLOCK, encode_marks(*marks), now, ()))
+        self._saved_marks = marks
+        self._dirty = {}
+        return {CHANGELOG: changes}
+
+    def observe(self) -> Iterable[Reading]:
+        yield Reading("pending", (), len(self._entries))
+        yield Reading("settled", (), len(self._done))
+        for stream, mark in (("features", self._features_mark), ("labels", self._labels_mark)):
+            if mark != _START:
+                yield Reading("watermark_ms", (("stream", stream),), mark)
+        for outcome, count in self.counts.items():
+            yield Reading("match_total", (("outcome", outcome),), count)
+        for rule, count in self._quarantine.counts.items():
+            yield Reading("quarantined_total", (("rule", rule),), count)
+
+    # The three inputs.
+
+    def _on_features(self, record: Record, now: int) -> None:
+        key, time, mark = record.key or CLOCK, record.timestamp, self._features_mark
+        if time > mark:
+            self._features_mark = time
+            self._expire_unclaimed(now)
+        entry = self._entries.get(key)
+        if mark > time + self._span:
+            self.counts["stale"] += 1
+            if entry is not None and entry.features is None:
+                entry.prediction = None
+                self._drop_if_empty(key, entry)
+            return
+        if key in self._done or (entry is not None and entry.features is not None):
+            self.counts["doubled_event"] += 1
+            return
+        if entry is None:
+            entry = self._entries[key] = Entry()
+        entry.features, entry.event_time = record.value, time
+        self._dirty[key] = None
+        if entry.waiting:
+            waiting, entry.waiting = entry.waiting, []
+            for label in waiting:
+                self._meet(key, entry, label, now)
+        if entry.label is None:
+            heappush(self._unlabelled, (time + self._span, key))
+            self._expire_unlabelled()
+        else:
+            self._complete(key, entry)
+
+    def _on_prediction(self, record: Record) -> None:
+        key = record.key or CLOCK
+        entry = self._entries.get(key)
+        if entry is None:
+            if key in self._done or self._features_mark > record.timestamp + self._span:
+                return
+            entry = self._entries[key] = Entry()
+        elif entry.prediction is not None:
+            return
+        entry.prediction = record.value
+        self._dirty[key] = None
+        if entry.label is not None:
+            self._complete(key, entry)
+        elif entry.features is not None and self._labels_mark > (due := entry.event_time + self._span):
+            heappush(self._unlabelled, (due, key))
+            self._expire_unlabelled()
+
+    def _on_label(self, record: Record, now: int) -> None:
+        key, time, mark = record.key or CLOCK, record.timestamp, self._labels_mark
+        if time > mark:
+            self._labels_mark = time
+            self._expire_unlabelled()
+        label = WaitingLabel(time, mark, record.offset, record.value or b"")
+        due = self._done.get(key)
+        if due is not None:
+            if time > due - self._grace or mark > due:
+                self._refuse(key, label, "late", now)
+            else:
+                self._refuse_double(key, label, now)
+            return
+        entry = self._entries.get(key)
+        if entry is None:
+            if self._features_mark > time + self._span + self._grace:
+                self._refuse(key, label, "orphan", now)
+                return
+            entry = self._entries[key] = Entry()
+        if entry.features is None:
+            entry.waiting.append(label)
+            self._dirty[key] = None
+            heappush(self._unclaimed, (time + self._span + self._grace, key))
+            return
+        self._meet(key, entry, label, now)
+        if entry.label is not None:
+            self._complete(key, entry)
+
+    # Decisions.
+
+    def _meet(self, key: bytes, entry: Entry, label: WaitingLabel, now: int) -> None:
+        """An event and a label of its id have met: is it the event's label?"""
+        deadline = entry.event_time + self._horizon
+        if entry.label is not None:
+            self._refuse_double(key, label, now)
+        elif label.time + self._grace < entry.event_time:
+            self._refuse(key, label, "early", now)
+        elif label.time > deadline or label.mark > deadline + self._grace:
+            self._refuse(key, label, "late", now)
+        else:
+            entry.label = label.value
+            self._dirty[key] = None
+
+    def _complete(self, key: bytes, entry: Entry) -> None:
+        if entry.features is None or entry.prediction is None or entry.label is None:
+            return
+        example = self._splice(entry.label, entry.prediction, entry.features)
+        self._examples.append((key, example, entry.event_time, ()))
+        self.counts["matched"] += 1
+        self._settle(key, entry.event_time + self._span)
+
+    def _settle(self, key: bytes, deadline: int) -> None:
+        del self._entries[key]
+        self._done[key] = deadline
+        heappush(self._settled, (deadline, key))
+        self._dirty[key] = None
+
+    def _refuse_double(self, key: bytes, label: WaitingLabel, now: int) -> None:
+        self.counts["doubled_label"] += 1
+        if self._doubled_policy == "quarantine":
+            self._quarantine_label(key, label, "doubled_label", "a second label of its id; the first one counts", now)
+
+    def _refuse(self, key: bytes, label: WaitingLabel, outcome: str, now: int) -> None:
+        self.counts[outcome] += 1
+        if self._policies[outcome] == "quarantine":
+            errors = {
+                "late": "the label became known after the horizon of its event",
+                "early": "the label became known before its event happened",
+                "orphan": "no event of this id came within the horizon of the label",
+            }
+            self._quarantine_label(key, label, outcome, errors[outcome], now)
+
+    def _quarantine_label(self, key: bytes, label: WaitingLabel, rule: str, error: str, now: int) -> None:
+        topic, partition = self._labels
+        record = LogRecord(topic, partition, label.offset, label.time, key, label.value)
+        self._refused.append(self._quarantine.refuse(record, rule, error, now))
+
+    # What the clocks allow to be forgotten.
+
+    def _expire_unlabelled(self) -> None:
+        queue, mark = self._unlabelled, self._labels_mark
+        while queue and queue[0][0] < mark:
+            _, key = heappop(queue)
+            entry = self._entries.get(key)
+            if entry is None or entry.features is None or entry.label is not None or entry.prediction is None:
+                continue
+            self.counts["missing"] += 1
+            if isinstance(self._missing_policy, Assume):
+                self.counts["assumed"] += 1
+                known = entry.event_time + self._horizon
+                entry.label = self._make_label(key, known, self._missing_policy.value)
+                self._complete(key, entry)
+            else:
+                self._settle(key, entry.event_time + self._span)
+
+    def _expire_unclaimed(self, now: int) -> None:
+        queue, mark = self._unclaimed, self._features_mark
+        while queue and queue[0][0] < mark:
+            _, key = heappop(queue)
+            entry = self._entries.get(key)
+            if entry is None or not entry.waiting:
+                continue
+            for label in entry.waiting:
+                if label.time + self._span + self._grace < mark:
+                    self._refuse(key, label, "orphan", now)
+            entry.waiting = [w for w in entry.waiting if w.time + self._span + self._grace >= mark]
+            self._drop_if_empty(key, entry)
+
+    def _drop_if_empty(self, key: bytes, entry: Entry) -> None:
+        self._dirty[key] = None
+        if entry.empty:
+            del self._entries[key]
+
+    def _pass_idle_labels(self, any_labels: bool, now: int) -> None:
+        """A silent label stream no longer holds back expiry: its clock follows that of the events."""
+        if any_labels or self._last_label_at is None:
+            self._last_label_at = now
+        elif now - self._last_label_at > self._idle and self._features_mark > self._labels_mark:
+            self._labels_mark = self._features_mark
+            self._expire_unlabelled()
+
+    def _forget(self) -> None:
+        queue, mark = self._settled, min(self._features_mark, self._labels_mark)
+        while queue and queue[0][0] < mark:
+            due, key = heappop(queue)
+            if self._done.get(key) == due:
+                del self._done[key]
+                self._dirty[key] = None

@@ -1,0 +1,113 @@
+"""validate, transform and serve, chained: one batch in, its features and predictions out. Law: every event that was
+read gives either
+one features record and one prediction, or one quarantined record; nothing is paid between the three."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from streamml.agents.agent import Offsets, Reading
+from streamml.agents.live import LiveModels, answer
+from streamml.agents.quarantine import Quarantine
+from streamml.agents.validate import Validate
+from streamml.errors import DecodeError, StreammlError
+from streamml.features import Transformer
+from streamml.models import Fold
+from streamml.records import Batch, Record, Write, Writes
+from streamml.schemas import Codec
+
+
+class Score:
+    """One partition of `events` and `feedback`. It keeps no state but counters: the live models are by reference."""
+
+    def __init__(
+        self,
+        validate: Validate,
+        transformer: Transformer,
+        live: LiveModels,
+        features: Codec,
+        predictions: Codec,
+        quarantine: Quarantine,
+    ) -> None:
+        self._validate = validate
+        self._transformer = transformer
+        self._live = live
+        self._features = features
+        self._predictions = predictions
+        self._quarantine = quarantine
+        self.scored = 0
+
+    def restore(self, records: Sequence[Record]) -> None:
+        return
+
+    def resume(self, committed: Offsets) -> Offsets:
+        return committed
+
+    def step(self, batch: Batch, now: int) -> Writes:
+        writes: Writes = {}
+        refused: list[Write] = []
+        if events := batch.get("events"):
+            features, predictions = self._score(events, refused, now)
+            if features:
+                writes["features"] = features
+                writes["predictions"] = predictions
+        if feedback := batch.get("feedback"):
+            labels, bad = self._validate.labels(feedback, now)
+            if labels:
+                writes["labels"] = labels
+            refused += bad
+        if refused:
+            writes["quarantine"] = refused
+        return writes
+
+    def checkpoint(self, now: int) -> Writes:
+        return {}
+
+    def observe(self) -> Iterable[Reading]:
+        yield Reading("scored_total", (), self.scored)
+        counts = dict(self._quarantine.counts)
+        for rule, count in self._validate.counts.items():
+            counts[rule] = counts.get(rule, 0) + count
+        for rule, count in counts.items():
+            yield Reading("quarantined_total", (("rule", rule),), count)
+
+    def _score(self, events: Sequence[Record], refused: list[Write], now: int) -> tuple[list[Write], list[Write]]:
+        valid, bad = self._validate.events(events, now)
+        refused += bad
+        fold = self._champion()
+        served = {
+            "output": {},
+            "model": fold.name,
+            "digest": fold.digest,
+            "position": fold.position,
+            "staleness": self._live.behind(fold.name),
+            "served_at": now,
+            "event_time": 0,
+            "id": "",
+        }
+        seen = {"id": "", "event_time": 0, "transform": self._transformer.digest, "values": {}}
+        transform = self._transformer.values
+        encode_features, encode_prediction = self._features.encode, self._predictions.encode
+        features: list[Write] = []
+        predictions: list[Write] = []
+        for id, time, event, record in valid:
+            try:
+                values = transform(event)
+            except DecodeError as error:
+                refused.append(self._quarantine.refuse(record, error.rule, str(error), now, error.field))
+                continue
+            served["output"] = answer(fold, values)
+            seen["id"] = served["id"] = id
+            seen["event_time"] = served["event_time"] = time
+            seen["values"] = values
+            key = id.encode()
+            features.append((key, encode_features(seen), time, ()))
+            predictions.append((key, encode_prediction(served), time, ()))
+        self.scored += len(features)
+        return features, predictions
+
+    def _champion(self) -> Fold:
+        fold = self._live.get(self._live.champion)
+        if fold is None:
+            raise StreammlError(f"the champion {self._live.champion!r} is not loaded in this process yet")
+        return fold

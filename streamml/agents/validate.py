@@ -1,0 +1,107 @@
+"""The first stage of both outside topics. Law: every record becomes a valid one or one in quarantine; no bytes
+raise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from streamml.agents.quarantine import Quarantine
+from streamml.errors import DeclarationError, DecodeError
+from streamml.records import Record, Write
+from streamml.rules import check_events, compile_rules, id_of, label_check, max_size_of, time_of
+from streamml.rules.identity import MAX_TIME
+from streamml.schemas import Codec, EventReader
+from streamml.topology import Topology
+
+Valid = tuple[str, int, dict[str, Any], Record]
+"""(id, event time in ms, canonical event, the record it came in)."""
+
+_SURELY_SHORT = 64
+"""Characters; in UTF-8 they take 256 bytes at most."""
+
+
+class Validate:
+    """Decodes and judges records one by one. It keeps no state but the counters of `quarantine`.
+
+    Raises:
+        DeclarationError: the topology's events, feedback or rules name what the schemas do not hold.
+    """
+
+    def __init__(
+        self,
+        topology: Topology,
+        events: EventReader,
+        feedback: EventReader,
+        quarantine: Quarantine,
+        labels: Codec,
+    ) -> None:
+        if problems := check_events(topology):
+            raise DeclarationError(problems[0])
+        self._events = events
+        self._feedback = feedback
+        self._quarantine = quarantine
+        self._labels = labels
+        self._event_fields = topology.events.id, topology.events.time
+        self._check = compile_rules(topology.rules)
+        self._max_size = max_size_of(topology.rules)
+        self._label_fields = topology.feedback.id, topology.feedback.label, topology.feedback.time
+        self._label = label_check(topology.target, topology.feedback.label)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many records were refused, by rule."""
+        return self._quarantine.counts
+
+    def events(self, records: Sequence[Record], now: int) -> tuple[list[Valid], list[Write]]:
+        """The valid events in the order of their records, and the writes to the quarantine. `now` is in ms."""
+        read, check, max_size = self._events.read, self._check, self._max_size
+        id_field, time_field = self._event_fields
+        valid: list[Valid] = []
+        refused: list[Write] = []
+        for record in records:
+            try:
+                value = record.value
+                if value is not None and len(value) > max_size:
+                    raise self._oversized(value)
+                event = read(value)
+                id, time = event[id_field], event[time_field]
+                if type(id) is not str or not 0 < len(id) <= _SURELY_SHORT:
+                    id = id_of(id, id_field)
+                if type(time) is not int or not 0 <= time <= MAX_TIME:
+                    time = time_of(time, time_field, "event_time")
+                check(event, time, now)
+            except DecodeError as error:
+                refused.append(self._quarantine.refuse(record, error.rule, str(error), now, error.field))
+                continue
+            valid.append((id, time, event, record))
+        return valid, refused
+
+    def labels(self, records: Sequence[Record], now: int) -> tuple[list[Write], list[Write]]:
+        """The valid labels as writes to `labels` (keyed by id, the label's time as timestamp), and those to the
+        quarantine."""
+        writes: list[Write] = []
+        refused: list[Write] = []
+        for record in records:
+            try:
+                writes.append(self._relabelled(record))
+            except DecodeError as error:
+                refused.append(self._quarantine.refuse(record, error.rule, str(error), now, error.field))
+        return writes, refused
+
+    def _relabelled(self, record: Record) -> Write:
+        value = record.value
+        if value is not None and len(value) > self._max_size:
+            raise self._oversized(value)
+        feedback = self._feedback.read(value)
+        id_field, label_field, time_field = self._label_fields
+        id = id_of(feedback[id_field], id_field)
+        label = self._label(feedback[label_field])
+        if time_field is None:
+            time = time_of(record.timestamp, "(the record's timestamp)", "label_time")
+        else:
+            time = time_of(feedback[time_field], time_field, "label_time")
+        return id.encode(), self._labels.encode({"value": label, "time": time, "id": id}), time, ()
+
+    def _oversized(self, value: bytes) -> DecodeError:
+        return DecodeError("max_size", f"the value has {len(value)} bytes; expected at most {self._max_size}")

@@ -1,0 +1,140 @@
+"""How one node of Kafka is told to behave. Law: the files in the broker's directory say it all, the host adds nothing.
+
+The broker runs with its directory as working directory, so that every path in these files is relative: a directory may
+be moved, and its name may hold commas, spaces or any letters, which Kafka's own list syntax would misread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+NODE = 1
+HOST = "127.0.0.1"
+_FOREVER = 2**63 - 1
+_YEARS_MINUTES = 10 * 365 * 24 * 60
+_MAX_MESSAGE = 10 * 1024 * 1024 + 64 * 1024
+
+JVM = (
+    "-Xms64m",
+    "-Xmx384m",
+    "-XX:+UseSerialGC",
+    "-XX:TieredStopAtLevel=1",
+    "-XX:+ExitOnOutOfMemoryError",
+    "-XX:-UsePerfData",
+    # Without these two, Java 24 and later open each run with warnings that would hide the lines that matter.
+    "--enable-native-access=ALL-UNNAMED",
+    "--sun-misc-unsafe-memory-access=allow",
+    "-Djava.awt.headless=true",
+    "-Dlog4j2.configurationFile=log4j2.properties",
+    "-Dlog4j2.disableJmx=true",
+)
+
+
+def server_properties(port: int, controller_port: int) -> str:
+    """The text of server.properties for a broker and controller in one process on the loopback interface."""
+    return _text(
+        {
+            "process.roles": "broker,controller",
+            "node.id": NODE,
+            "listeners": f"PLAINTEXT://{HOST}:{port},CONTROLLER://{HOST}:{controller_port}",
+            "advertised.listeners": f"PLAINTEXT://{HOST}:{port}",
+            "controller.listener.names": "CONTROLLER",
+            "controller.quorum.voters": f"{NODE}@{HOST}:{controller_port}",
+            "log.dirs": "data",
+            **_SINGLE_NODE,
+            **_LOGS,
+            **_CLIENTS,
+            **_SMALL_MACHINE,
+        }
+    )
+
+
+_SINGLE_NODE: Mapping[str, object] = {
+    "default.replication.factor": 1,
+    "min.insync.replicas": 1,
+    "offsets.topic.replication.factor": 1,
+    "offsets.topic.num.partitions": 4,
+    "transaction.state.log.replication.factor": 1,
+    "transaction.state.log.min.isr": 1,
+    "transaction.state.log.num.partitions": 4,
+    "share.coordinator.state.topic.replication.factor": 1,
+    "share.coordinator.state.topic.min.isr": 1,
+    "share.coordinator.state.topic.num.partitions": 1,
+    # A broker that was killed may register again only when its old session is over: by default that takes 9 s.
+    "broker.heartbeat.interval.ms": 500,
+    "broker.session.timeout.ms": 3000,
+}
+
+_LOGS: Mapping[str, object] = {
+    "auto.create.topics.enable": "false",
+    "num.partitions": 1,
+    "message.max.bytes": _MAX_MESSAGE,
+    "replica.fetch.max.bytes": _MAX_MESSAGE,
+    # Records carry event time, which may lie decades back, or ahead (a mistake, to be judged by a rule): the broker
+    # deletes none for its age, refuses none for its time, and starts no new segment because event time moved a week.
+    "log.retention.ms": -1,
+    "log.retention.bytes": -1,
+    "log.roll.ms": _FOREVER,
+    "log.message.timestamp.before.max.ms": _FOREVER,
+    "log.message.timestamp.after.max.ms": _FOREVER,
+    "log.segment.bytes": 128 * 1024 * 1024,
+    "log.index.size.max.bytes": 1024 * 1024,
+    "offsets.topic.segment.bytes": 16 * 1024 * 1024,
+    "transaction.state.log.segment.bytes": 16 * 1024 * 1024,
+    "log.cleaner.dedupe.buffer.size": 16 * 1024 * 1024,
+    "log.cleaner.threads": 1,
+    "metadata.log.max.snapshot.interval.ms": 3600000,
+}
+
+_CLIENTS: Mapping[str, object] = {
+    "group.initial.rebalance.delay.ms": 0,
+    "group.min.session.timeout.ms": 1000,
+    "offsets.retention.minutes": _YEARS_MINUTES,
+    "transactional.id.expiration.ms": 2**31 - 1,
+    # A transaction whose owner died hides the records behind it until it is aborted: look every second, not every ten.
+    "transaction.abort.timed.out.transaction.cleanup.interval.ms": 1000,
+}
+
+_SMALL_MACHINE: Mapping[str, object] = {
+    "num.network.threads": 2,
+    "num.io.threads": 4,
+    "background.threads": 2,
+    "num.recovery.threads.per.data.dir": 2,
+    "socket.listen.backlog.size": 128,
+}
+
+
+def logging_properties() -> str:
+    """The text of log4j2.properties: logs/server.log, at most 4 files of 5 MB."""
+    return _text(
+        {
+            "appender.file.type": "RollingFile",
+            "appender.file.name": "file",
+            "appender.file.fileName": "logs/server.log",
+            "appender.file.filePattern": "logs/server.log.%i",
+            "appender.file.layout.type": "PatternLayout",
+            "appender.file.layout.pattern": "%d{ISO8601} %p %m (%c{1})%n",
+            "appender.file.policies.type": "Policies",
+            "appender.file.policies.size.type": "SizeBasedTriggeringPolicy",
+            "appender.file.policies.size.size": "5MB",
+            "appender.file.strategy.type": "DefaultRolloverStrategy",
+            "appender.file.strategy.max": 3,
+            "rootLogger.level": "info",
+            "rootLogger.appenderRef.file.ref": "file",
+            # One line per partition, index and snapshot: they would only push the useful lines out of the files.
+            **_quiet("org.apache.kafka.storage.internals.log.UnifiedLog", "warn"),
+            **_quiet("org.apache.kafka.storage.internals.log.ProducerStateManager", "warn"),
+            **_quiet("org.apache.kafka.clients.consumer", "warn"),
+            **_quiet("kafka.request.logger", "warn"),
+            **_quiet("state.change.logger", "warn"),
+        }
+    )
+
+
+def _quiet(name: str, level: str) -> dict[str, object]:
+    key = name.rsplit(".", 1)[-1].lower() + str(len(name))
+    return {f"logger.{key}.name": name, f"logger.{key}.level": level}
+
+
+def _text(settings: Mapping[str, object]) -> str:
+    return "".join(f"{name}={value}\n" for name, value in settings.items())

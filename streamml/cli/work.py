@@ -1,0 +1,105 @@
+"""`run`: a worker. Law: what is wrong with the topology or the cluster is said before the worker starts."""
+
+from __future__ import annotations
+
+import asyncio
+from enum import Enum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from streamml.cli.options import (
+    Bootstrap,
+    Properties,
+    Property,
+    Registry,
+    TopologyPath,
+    checked,
+    connection,
+    signing_key,
+)
+from streamml.errors import StreammlError
+
+if TYPE_CHECKING:
+    from streamml.runtime.connection import Connection
+    from streamml.topology import Topology
+
+
+class LogFormat(str, Enum):
+    """How a worker writes its log."""
+
+    auto = "auto"
+    text = "text"
+    json = "json"
+
+
+class LogLevel(str, Enum):
+    """What a worker writes to its log."""
+
+    debug = "debug"
+    info = "info"
+    warning = "warning"
+    error = "error"
+
+
+def run(
+    topology: TopologyPath,
+    only: Annotated[
+        str,
+        typer.Option("--only", metavar="TASK,…", help="Run these tasks alone: score, match, learn, learn:NAME, detect, govern."),
+    ] = "",
+    apply: Annotated[bool, typer.Option("--apply", help="Create missing topics and register schemas first.")] = False,
+    web_host: Annotated[str, typer.Option("--web-host", help="Where the status page and /metrics listen.")] = "127.0.0.1",
+    web_port: Annotated[int, typer.Option("--web-port", min=0, max=65535, help="Its port; 0 takes a free one.")] = 8066,
+    log_format: Annotated[LogFormat, typer.Option("--log-format", help="For a person, or JSON lines.")] = LogFormat.auto,
+    log_level: Annotated[LogLevel, typer.Option("--log-level")] = LogLevel.info,
+    wait: Annotated[float, typer.Option("--wait", min=0, help="Seconds to wait for a broker at the start.")] = 60.0,
+    bootstrap: Bootstrap = None,
+    property: Property = None,
+    properties: Properties = None,
+    registry: Registry = None,
+) -> None:
+    """Run a topology until it is told to stop: all of its tasks, or with --only some of them, in this process."""
+    found = checked(topology)
+    where = connection(bootstrap, property, properties)
+    from streamml.runtime.logs import set_up_logs
+    from streamml.runtime.worker import WorkerOptions, choose, run_worker
+
+    options = WorkerOptions(
+        topology=topology,
+        connection=where,
+        registry=registry,
+        only=tuple(only.split(",")),
+        web_host=web_host,
+        web_port=web_port,
+        log_level=log_level.value.upper(),
+        log_format=log_format.value,
+        signing_key=signing_key(),
+        wait=wait,
+    )
+    set_up_logs(options.log_level, options.log_format)
+    choose(found, options.only)
+    asyncio.run(_prepare(found, where, registry, apply, wait))
+    raise typer.Exit(run_worker(options))
+
+
+async def _prepare(topology: Topology, where: Connection, registry: str | None, apply: bool, wait: float) -> None:
+    from streamml.cli.apply import make_ready
+    from streamml.runtime.applying import open_store, plan
+    from streamml.runtime.connection import wait_for_broker
+
+    await wait_for_broker(where, wait)
+    if apply:
+        await make_ready(topology, where, registry, yes=True)
+        return
+    store = open_store(topology.name, where, registry)
+    try:
+        found = await plan(topology, where, store)
+    finally:
+        await store.close()
+    if found.refusals:
+        raise StreammlError(found.refusals[0])
+    missing = [change.spec.name for change in found.creates] + [change.subject for change in found.registers]
+    if missing:
+        shown = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
+        raise StreammlError(f"{topology.name} is not applied to {where.bootstrap} ({shown}): run `streamml apply`, or pass --apply")

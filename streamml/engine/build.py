@@ -1,0 +1,135 @@
+"""From a declaration to the tasks that a runtime drives. Law: both runtimes run what is built here, and nothing
+else."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from streamml.agents.agent import Agent
+from streamml.agents.detect import Detect
+from streamml.agents.govern import Govern
+from streamml.agents.learn import Learn
+from streamml.agents.live import LiveModels
+from streamml.agents.match import Match
+from streamml.agents.quarantine import Quarantine
+from streamml.agents.score import Score
+from streamml.agents.validate import Validate
+from streamml.engine.catalog import Catalog
+from streamml.engine.layout import Stage, stages
+from streamml.engine.task import Task
+from streamml.features import Transformer
+from streamml.records import TopicPartition
+from streamml.schemas import splice
+from streamml.topology import Model, Topology
+
+_log = logging.getLogger("streamml")
+
+
+def build_tasks(
+    topology: Topology,
+    catalog: Catalog,
+    live: LiveModels,
+    signing_key: bytes | None = None,
+    report: Callable[[str], None] = _log.warning,
+) -> list[Task]:
+    """The tasks of `topology`. `report` is told, in one line each, what an operator should know but need not act on."""
+    makers = _Makers(topology, catalog, live, signing_key, report)
+    return [_task(stage, makers) for stage in stages(topology)]
+
+
+def _task(stage: Stage, makers: _Makers) -> Task:
+    return Task(
+        name=stage.name,
+        inputs=stage.inputs,
+        outputs=stage.outputs,
+        scope=stage.scope,
+        build=makers.maker(stage.name),
+        changelog=stage.changelog,
+        uses=stage.uses,
+    )
+
+
+class _Makers:
+    def __init__(
+        self,
+        topology: Topology,
+        catalog: Catalog,
+        live: LiveModels,
+        signing_key: bytes | None,
+        report: Callable[[str], None],
+    ) -> None:
+        self._topology = topology
+        self._catalog = catalog
+        self._live = live
+        self._key = signing_key
+        self._report = report
+        self._skip: dict[str, set[int]] = {m.name: set() for m in topology.models}
+        self._models = {f"learn:{m.name}": m for m in topology.models}
+
+    def maker(self, name: str) -> Callable[[int], Agent]:
+        if name in self._models:
+            model = self._models[name]
+            return lambda unit: self._learn(model)
+        makers: dict[str, Callable[[int], Agent]] = {
+            "score": self._score,
+            "match": self._match,
+            "detect": lambda unit: Detect(
+                self._topology,
+                self._catalog.examples,
+                self._catalog.codec("predictions"),
+                self._catalog.codec("features"),
+                self._catalog.codec("metrics"),
+                self._catalog.codec("alerts"),
+                self._catalog.codec("quarantine"),
+                self._report,
+            ),
+            "govern": lambda unit: Govern(self._topology, self._catalog.codec("control")),
+        }
+        return makers[name]
+
+    def _quarantine(self, agent: str) -> Quarantine:
+        return Quarantine(self._catalog.codec("quarantine"), agent)
+
+    def _score(self, unit: int) -> Agent:
+        topology, catalog = self._topology, self._catalog
+        validate = Validate(
+            topology, catalog.events, catalog.feedback, self._quarantine("validate"), catalog.codec("labels")
+        )
+        fields = [f["name"] for f in catalog.schema("events")["fields"]]
+        return Score(
+            validate,
+            Transformer(topology.transform, fields),
+            self._live,
+            catalog.codec("features"),
+            catalog.codec("predictions"),
+            self._quarantine("transform"),
+        )
+
+    def _match(self, unit: int) -> Agent:
+        topology, catalog = self._topology, self._catalog
+        header, labels = catalog.codec("examples").header, catalog.codec("labels")
+        return Match(
+            topology.feedback,
+            TopicPartition(topology.topic("labels"), unit),
+            lambda label, prediction, features: splice(header, label, prediction, features),
+            lambda key, time, value: labels.encode({"value": value, "time": time, "id": key.decode()}),
+            self._quarantine("match"),
+        )
+
+    def _learn(self, model: Model) -> Agent:
+        topology, catalog = self._topology, self._catalog
+        return Learn(
+            model,
+            topology.target,
+            topology.window,
+            topology.snapshots,
+            TopicPartition(topology.topic("examples"), 0),
+            catalog.examples,
+            catalog.codec("metrics"),
+            catalog.codec("models"),
+            self._live,
+            self._key,
+            self._skip[model.name],
+            self._report,
+        )

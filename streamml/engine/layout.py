@@ -1,0 +1,112 @@
+"""What a topology consists of on Kafka: its tasks and topics. Law: pure data derived from the declaration; nothing
+is opened or built."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from streamml.records import Role
+from streamml.topology import FeatureDrift, Topology
+
+Scope = Literal["partition", "whole"]
+
+FOREVER = {"retention.ms": "-1", "retention.bytes": "-1"}
+OURS = {"message.timestamp.after.max.ms": str((1 << 63) - 1)}
+"""Record timestamps are event times, which may be ahead of the broker's clock, or decades behind it: so time never
+deletes them."""
+
+
+LARGE = {"max.message.bytes": str(16 << 20)}
+"""Whatever fits into the outside topics fits into the quarantine, with its reason."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One task of a topology, before it is built; the fields are those of `Task`."""
+
+    name: str
+    inputs: tuple[Role, ...]
+    outputs: tuple[Role, ...]
+    scope: Scope
+    changelog: Role | None = None
+    uses: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class TopicLayout:
+    """One topic of a topology. `writer` says who writes it: `outside`, or us."""
+
+    role: Role
+    name: str
+    partitions: int
+    writer: Literal["outside", "streamml"]
+    carries: str
+    config: Mapping[str, str] = field(default_factory=dict)
+    schema: bool = True
+
+
+def stages(topology: Topology) -> list[Stage]:
+    """The tasks, in the order in which records flow through them."""
+    watched = tuple(["features"] if any(isinstance(d, FeatureDrift) for d in topology.detectors) else [])
+    return [
+        Stage(
+            "score",
+            ("events", "feedback"),
+            ("features", "predictions", "labels", "quarantine"),
+            "partition",
+            uses=tuple(m.name for m in topology.models),
+        ),
+        Stage(
+            "match",
+            ("features", "predictions", "labels"),
+            ("examples", "quarantine"),
+            "partition",
+            changelog="match-changelog",
+        ),
+        *(
+            Stage(f"learn:{m.name}", ("examples",), ("metrics",), "whole", changelog="models", uses=(m.name,))
+            for m in topology.models
+        ),
+        Stage(
+            "detect",
+            ("examples", "predictions", "quarantine", *watched),
+            ("metrics", "alerts"),
+            "whole",
+            changelog="detect-changelog",
+        ),
+        Stage(
+            "govern",
+            ("metrics", "alerts", "control"),
+            ("control", "alerts"),
+            "whole",
+            changelog="govern-changelog",
+        ),
+    ]
+
+
+def topics(topology: Topology) -> list[TopicLayout]:
+    """The topics, in the order in which records flow through them. Retention of `user's` topics is theirs to set."""
+    many, forever, compacted = topology.partitions, {**OURS, **FOREVER}, {**OURS, "cleanup.policy": "compact"}
+
+    def ours(role: Role, partitions: int, carries: str, config: Mapping[str, str], schema: bool = True) -> TopicLayout:
+        return TopicLayout(role, topology.topic(role), partitions, "streamml", carries, config, schema)
+
+    return [
+        TopicLayout("events", topology.topic("events"), many, "outside", "raw events"),
+        TopicLayout("feedback", topology.topic("feedback"), many, "outside", "labels as they come in"),
+        ours("features", many, "what the model saw", forever),
+        ours("predictions", many, "what the model said", forever),
+        ours("labels", many, "valid labels, by id", forever),
+        ours("examples", 1, "features, prediction and label in one total order", forever),
+        ours("models", 1, "snapshots of models at positions", {**compacted, "max.message.bytes": "2097152"}),
+        ours("metrics", 1, "prequential results by window of positions", forever),
+        ours("alerts", 1, "alerts: opened, updated, closed", forever),
+        ours("control", 1, "commands and decisions: the audit log", forever),
+        ours("quarantine", many, "refused records with their original bytes", {**forever, **LARGE}, schema=False),
+        ours("match-changelog", many, "state of match", compacted, schema=False),
+        ours("detect-changelog", 1, "state of detect", compacted, schema=False),
+        ours("govern-changelog", 1, "state of govern", compacted, schema=False),
+        ours("schemas", 1, "versions of the schemas, where there is no registry", compacted, schema=False),
+    ]

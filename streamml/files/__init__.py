@@ -1,0 +1,7 @@
+"""Records from files. Law: a row becomes exactly what the topic's schema says, or one line that names file, line, field and value."""
+
+from streamml.files.encoding import encoder_of
+from streamml.files.rows import Refused, Row, Rows, open_rows
+from streamml.files.shaping import Shape, Shaped
+
+__all__ = ["Refused", "Row", "Rows", "Shape", "Shaped", "encoder_of", "open_rows"]

@@ -1,0 +1,176 @@
+"""The aiokafka clients as the data plane needs them. Law: what aiokafka does not publish is touched in this file only."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import TopicPartition as KafkaTopicPartition
+from aiokafka.errors import (
+    AuthenticationFailedError,
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    IllegalOperation,
+    InvalidTopicError,
+    InvalidTransactionTimeout,
+    KafkaError,
+    MessageSizeTooLargeError,
+    PolicyViolationError,
+    RecordListTooLargeError,
+    RecordTooLargeError,
+    SaslAuthenticationFailed,
+    TopicAuthorizationFailedError,
+    TransactionalIdAuthorizationFailed,
+    UnsupportedVersionError,
+)
+
+from streamml.errors import BrokerError
+from streamml.records import TopicPartition
+from streamml.runtime.connection import Connection
+
+# aiokafka is untyped here; the names say what an `Any` stands for.
+Consumer: TypeAlias = Any
+Producer: TypeAlias = Any
+
+FATAL: tuple[type[BaseException], ...] = (
+    AuthenticationFailedError,
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    InvalidTopicError,
+    InvalidTransactionTimeout,
+    MessageSizeTooLargeError,
+    PolicyViolationError,
+    RecordListTooLargeError,
+    RecordTooLargeError,
+    SaslAuthenticationFailed,
+    TopicAuthorizationFailedError,
+    TransactionalIdAuthorizationFailed,
+    UnsupportedVersionError,
+)
+"""A retry would meet the same answer: someone must act."""
+
+LOST: tuple[type[BaseException], ...] = (KafkaError, IllegalOperation, AssertionError)
+"""The session is lost and may be opened again; a fenced aiokafka producer answers with AssertionError."""
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """The figures of the data plane. Times in the units of their names; the defaults were measured on one broker.
+
+    A dead process is noticed after `session_timeout_ms`; what it left open in a transaction is hidden from readers until
+    the next owner opens, at most `transaction_timeout_ms` and the broker's scan of 10 s later.
+    """
+
+    session_timeout_ms: int = 6_000
+    heartbeat_interval_ms: int = 1_000
+    rebalance_timeout_ms: int = 30_000
+    transaction_timeout_ms: int = 10_000
+    commit_interval_s: float = 1.0
+    idle_wait_ms: int = 500
+    max_records: int = 1_000
+    batch_bytes: int = 1_000_000
+    rotate_records: int = 1_000_000_000
+    compression: str | None = None
+
+
+def group_consumer(connection: Connection, group: str, assignor: Any, tuning: Tuning) -> Consumer:
+    """The consumer of one task: commits nothing by itself and reads what is committed."""
+    return AIOKafkaConsumer(
+        **connection.client(),
+        client_id=group,
+        group_id=group,
+        enable_auto_commit=False,
+        isolation_level="read_committed",
+        auto_offset_reset="earliest",
+        session_timeout_ms=tuning.session_timeout_ms,
+        heartbeat_interval_ms=tuning.heartbeat_interval_ms,
+        rebalance_timeout_ms=tuning.rebalance_timeout_ms,
+        fetch_max_wait_ms=tuning.idle_wait_ms,
+        partition_assignment_strategy=(assignor,),
+    )
+
+
+def log_reader(connection: Connection, client_id: str) -> Consumer:
+    """A consumer without a group, to restore and replay: an offset that is gone is an error, never a silent jump."""
+    return AIOKafkaConsumer(
+        **connection.client(),
+        client_id=client_id,
+        enable_auto_commit=False,
+        isolation_level="read_committed",
+        auto_offset_reset="none",
+        fetch_max_wait_ms=100,
+        max_partition_fetch_bytes=4 << 20,
+    )
+
+
+def transactional_producer(connection: Connection, transactional_id: str, tuning: Tuning) -> Producer:
+    """The producer of one session; 20 ms of backoff because a coordinator is usually ready by then."""
+    return AIOKafkaProducer(
+        **connection.client(),
+        client_id=transactional_id,
+        transactional_id=transactional_id,
+        transaction_timeout_ms=tuning.transaction_timeout_ms,
+        retry_backoff_ms=20,
+        linger_ms=0,
+        max_batch_size=tuning.batch_bytes,
+        max_request_size=64 << 20,
+        compression_type=tuning.compression,
+    )
+
+
+def theirs(partitions: Iterable[TopicPartition]) -> list[Any]:
+    """aiokafka looks at the class of a topic-partition; ours is equal to its own, but another class."""
+    return [KafkaTopicPartition(*partition) for partition in partitions]
+
+
+def set_fetch(consumer: Consumer, min_bytes: int, max_wait_ms: int) -> None:
+    """Change what the next fetch asks for: aiokafka takes both figures at construction only."""
+    fetcher = consumer._fetcher
+    fetcher._fetch_min_bytes, fetcher._fetch_max_wait_ms = min_bytes, max_wait_ms
+
+
+def unread(consumer: Consumer, partition: TopicPartition) -> int | None:
+    """Records, markers included, from the consumer's position to the last stable offset; None while that is not known."""
+    assignment = getattr(consumer._subscription.subscription, "assignment", None)
+    state = assignment.state_value(partition) if assignment is not None else None
+    if state is None or state.lso is None or not state.has_valid_position:
+        return None
+    return max(0, int(state.lso) - int(state.position))
+
+
+def answered(consumer: Consumer, partition: TopicPartition) -> tuple[int, int] | None:
+    """When (ms) the broker last answered a fetch of the partition, and with which last stable offset."""
+    state = consumer._subscription.subscription.assignment.state_value(partition)
+    return None if state.timestamp is None or state.lso is None else (int(state.timestamp), int(state.lso))
+
+
+def raise_if_ended(consumer: Consumer) -> None:
+    """Raise what the consumer's background work has met: `BrokerError` if it has ended, its own error if it goes on.
+
+    aiokafka tells of neither but to a caller of `getmany`, waits until it was told, and a member without partitions never
+    calls it.
+    """
+    coordinator, fetcher = consumer._coordinator, consumer._fetcher
+    if coordinator is None or fetcher is None:
+        return
+    for task in (coordinator._coordination_task, fetcher.error_future):
+        if task.done():
+            reason = None if task.cancelled() else task.exception()
+            raise BrokerError(f"group {coordinator.group_id}: the consumer has ended ({reason!r}): start again")
+    coordinator.check_errors()
+
+
+async def end_client(client: Consumer | Producer, timeout: float = 5.0) -> None:
+    """Stop a consumer or a producer; close its sockets even when it does not stop in time or in order."""
+    try:
+        await asyncio.wait_for(client.stop(), timeout)
+    except (TimeoutError, *LOST):
+        await (client.client if isinstance(client, AIOKafkaProducer) else client._client).close()
+
+
+async def partition_count(producer: Producer, topic: str) -> int:
+    """How many partitions the topic has; waits until the metadata has it."""
+    return len(await producer.partitions_for(topic))

@@ -1,0 +1,189 @@
+"""Keeping the served model fresh in a process that does not learn it. Law: only whole, verified, newer snapshots serve.
+
+The topic `<app>.models` is read from its beginning (it is compacted and thinned) and then followed. The newest snapshot
+of each model is kept sealed; only the champion's is opened, in a thread, so that no event waits for it. A model whose
+learner runs in this process is left alone: the learner's own object serves.
+
+Staleness here is an upper bound. A follower cannot know the position of the head of `examples`, which counts examples,
+without reading them all; it knows offsets: those from the one that the snapshot's learner had reached to the end of
+what is committed. Each example takes one offset, and so does each transaction's marker, so the true figure is at most
+this and, at the usual batch sizes, a few per cent less.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections import Counter
+from collections.abc import Callable
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError
+
+from streamml.agents.live import LiveModels
+from streamml.errors import DecodeError, SnapshotError
+from streamml.evaluation import Prequential
+from streamml.models import Fold, digest_of
+from streamml.runtime.connection import Connection
+from streamml.schemas import Codec
+from streamml.snapshots import Assembler, Snapshot, allow, loads
+from streamml.topology import Topology
+
+log = logging.getLogger(__name__)
+HEAD_EVERY = 1.0
+"""Seconds between two looks at the end of `examples`."""
+
+
+class Follower:
+    """`leads(model)`: whether that model's learner runs in this process now."""
+
+    def __init__(
+        self,
+        topology: Topology,
+        connection: Connection,
+        live: LiveModels,
+        codec: Codec,
+        signing_key: bytes | None = None,
+        leads: Callable[[str], bool] = lambda model: False,
+    ) -> None:
+        self._topology = topology
+        self._connection = connection
+        self._live = live
+        self._codec = codec
+        self._leads = leads
+        self._specs = {m.name: (m, digest_of(m, topology.target)) for m in topology.models}
+        # A learner's snapshot holds its prequential state beside the model.
+        self._allowed = allow(Prequential(topology.target, topology.window))
+        self._assembler = Assembler(signing_key)
+        self._reasons: dict[str, str] = {}
+        self._sealed: dict[str, Snapshot] = {}
+        self._reached: dict[str, int] = {}
+        self._models = TopicPartition(topology.topic("models"), 0)
+        self._examples = TopicPartition(topology.topic("examples"), 0)
+        self._head = 0
+        self._opening = asyncio.Lock()
+        self._task: asyncio.Task[None] | None = None
+        self.caught_up = asyncio.Event()
+        self.refused: Counter[str] = Counter()
+        self.loaded: Counter[str] = Counter()
+        for model in topology.models:
+            # The model at position 0 is as good a fold as any: it serves until there is a better one.
+            live.follow(Fold.new(model, topology.target))
+
+    async def start(self) -> None:
+        """Begin to read; `caught_up` is set once every snapshot that was there is taken in and the champion is open."""
+        self._task = asyncio.create_task(self._run(), name="follower")
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait({self._task})
+
+    def check(self) -> None:
+        """Raises what ended the follower, if it ended."""
+        if self._task is not None and self._task.done() and not self._task.cancelled():
+            self._task.result()
+
+    def behind(self, model: str) -> int:
+        """Examples committed after the state that serves as `model`: an upper bound, see above."""
+        return max(0, self._head - self._reached.get(model, 0))
+
+    def reached(self, model: str, unread: int) -> None:
+        """The learner in this process has `unread` offsets before it: remembered for when it moves elsewhere."""
+        self._reached[model] = self._head - unread
+
+    async def promote(self, model: str) -> None:
+        """Open the newest snapshot of `model`, then let it serve."""
+        await self._open(model)
+        self._live.promote(model)
+
+    async def _run(self) -> None:
+        while True:
+            consumer = AIOKafkaConsumer(
+                isolation_level="read_committed",
+                fetch_max_wait_ms=500,
+                max_partition_fetch_bytes=8 << 20,
+                **self._connection.client(),
+            )
+            try:
+                await consumer.start()
+                await self._read(consumer)
+            except KafkaError as error:
+                log.warning("%s: cannot be followed now (%s), trying again", self._models.topic, type(error).__name__)
+            finally:
+                await consumer.stop()
+            await asyncio.sleep(1)
+
+    async def _read(self, consumer: AIOKafkaConsumer) -> None:
+        tp = self._models
+        consumer.assign([tp])
+        await consumer.seek_to_beginning(tp)
+        ends = await consumer.end_offsets([tp, self._examples])
+        end, self._head = ends[tp], ends[self._examples]
+        loop = asyncio.get_running_loop()
+        due = loop.time() + HEAD_EVERY
+        while True:
+            if not self.caught_up.is_set() and await consumer.position(tp) >= end:
+                await self._open(self._live.champion)
+                self.caught_up.set()
+            for record in (await consumer.getmany(tp, timeout_ms=500)).get(tp, ()):
+                self._take(record)
+            if self.caught_up.is_set():
+                await self._open(self._live.champion)
+            if loop.time() >= due:
+                self._head = (await consumer.end_offsets([self._examples]))[self._examples]
+                due = loop.time() + HEAD_EVERY
+
+    def _take(self, record: ConsumerRecord) -> None:
+        model = (record.key or b"").split(b"/", 1)[0].decode("utf-8", "replace")
+        if record.value is None or model not in self._specs or self._leads(model):
+            return
+        try:
+            snapshot = self._assembler.add(self._codec.decode(record.value))
+        except (SnapshotError, DecodeError) as error:
+            self._refuse(model, f"{record.topic}[{record.partition}]@{record.offset}", error)
+            return
+        if snapshot is None or snapshot.header["digest"] != self._specs[model][1]:
+            return
+        held = self._sealed.get(model)
+        if held is None or held.header["position"] <= snapshot.header["position"]:
+            self._sealed[model] = snapshot
+
+    async def _open(self, model: str) -> None:
+        async with self._opening:
+            snapshot = self._sealed.get(model)
+            if snapshot is None or self._leads(model) or snapshot.header["position"] <= self._live.position(model):
+                return
+            spec, _ = self._specs[model]
+            position = snapshot.header["position"]
+            try:
+                fold = await asyncio.to_thread(self._load, snapshot)
+            except SnapshotError as error:
+                del self._sealed[model]
+                self._refuse(model, f"{model}@{position}", error)
+                return
+            # Its learner may have come to this process while the snapshot was being opened.
+            if not self._leads(model) and self._live.follow(fold):
+                self._sealed.pop(model, None)
+                self._reached[model] = snapshot.header["offset"]
+                self.loaded[model] += 1
+                log.debug("model %s now at position %d", model, position)
+
+    def _load(self, snapshot: Snapshot) -> Fold:
+        header = snapshot.header
+        spec, _ = self._specs[header["model"]]
+        held = loads(snapshot.payload, self._allowed)
+        if not (isinstance(held, tuple) and held and isinstance(held[0], bytes)):
+            raise SnapshotError(f"it holds a {type(held).__name__}, not what a learner writes")
+        return Fold.loads(spec, self._topology.target, held[0], header["position"])
+
+    def _refuse(self, model: str, which: str, error: Exception) -> None:
+        self.refused[model] += 1
+        # The learner replays instead; here the model that serves goes on.
+        reason = str(error).partition(";")[0]
+        kind = re.sub(r"\d+", "", reason)
+        if self._reasons.get(model) != kind:
+            # Each further snapshot of a wrong key or environment is refused for the same reason: that is counted only.
+            self._reasons[model] = kind
+            log.warning("snapshot refused: %s: %s; the state before it serves on", which, reason)

@@ -1,0 +1,150 @@
+"""What a session writes: one transactional producer. Law: writes, changelog and offsets are committed together or not at all.
+
+The order inside a transaction is fixed by what aiokafka does not check: `commit_transaction` succeeds although a batch has
+failed, so every batch is awaited before the offsets are sent (KIP-98).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from streamml.errors import BrokerError, StreammlError
+from streamml.partitioning import partitions_of
+from streamml.records import Role, TopicPartition, Write, Writes
+from streamml.runtime.clients import LOST, Producer, Tuning, end_client, partition_count, transactional_producer
+from streamml.runtime.connection import Connection
+
+Fault = Callable[[str], None]
+"""Called between every two steps of a transaction, with the point's name: tests kill or raise there."""
+
+_NO_HEADERS: list[tuple[str, bytes]] = []
+
+
+class Outbox:
+    """The producer of one unit, and where its writes go.
+
+    A role's partition follows from the key; the changelog's is the session's own.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        transactional_id: str,
+        group: str,
+        topics: Mapping[Role, str],
+        changelog: tuple[Role, int] | None,
+        unit: int,
+        tuning: Tuning,
+        fault: Fault | None = None,
+    ) -> None:
+        self._connection = connection
+        self._id = transactional_id
+        self._group = group
+        self._topics = topics
+        self._changelog = changelog
+        self._unit = unit
+        self._tuning = tuning
+        self._fault = fault or _no_fault
+        self._partitions: dict[Role, int] = {}
+        self._producer: Producer | None = None
+        self._open = False
+        self._sent = 0
+
+    @property
+    def worn(self) -> bool:
+        """Whether the producer must be replaced: aiokafka's sequence numbers break at 2**31 records."""
+        return self._sent > self._tuning.rotate_records
+
+    async def start(self) -> None:
+        """InitProducerId: fences the former owner of the unit and ends what it left open. Offsets are final only after it."""
+        self._producer = transactional_producer(self._connection, self._id, self._tuning)
+        await self._producer.start()
+        for role, topic in self._topics.items():
+            self._partitions[role] = await partition_count(self._producer, topic)
+        if self._changelog is not None:
+            role, own = self._changelog
+            if own >= self._partitions[role]:
+                raise BrokerError(
+                    f"topic {self._topics[role]} has {self._partitions[role]} partitions but unit {own} of {self._group} needs "
+                    f"its own: create it with as many partitions as the inputs have"
+                )
+
+    async def stop(self) -> None:
+        """Abort what is open, as far as that is still possible, and close the producer."""
+        producer, self._producer = self._producer, None
+        if producer is None:
+            return
+        if self._open:
+            try:
+                await asyncio.wait_for(producer.abort_transaction(), 2.0)
+            except (TimeoutError, *LOST):
+                pass  # The next owner's InitProducerId aborts it.
+        await end_client(producer)
+
+    async def commit(self, writes: Sequence[Writes], offsets: Mapping[TopicPartition, int]) -> int:
+        """One transaction; returns the number of records written. Whatever it raises, the session is no longer usable."""
+        producer = self._producer
+        assert producer is not None
+        await producer.begin_transaction()
+        self._open = True
+        self._fault("begun")
+        sending: list[asyncio.Future[Any]] = []
+        count = 0
+        try:
+            for each in writes:
+                for role, records in each.items():
+                    count += len(records)
+                    await self._send(producer, role, records, sending)
+        finally:
+            # Also after an error: a failed batch that nobody looks at is reported by the event loop as a leak.
+            results = await asyncio.gather(*sending, return_exceptions=True)
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+        self._fault("sent")
+        if offsets:
+            await producer.send_offsets_to_transaction(offsets, self._group)
+        self._fault("offsets")
+        await producer.commit_transaction()
+        self._open = False
+        self._sent += count
+        self._fault("committed")
+        return count
+
+    async def _send(
+        self, producer: Producer, role: Role, records: Sequence[Write], sending: list[asyncio.Future[Any]]
+    ) -> None:
+        if role not in self._topics:
+            raise StreammlError(f"{self._id} writes to role {role!r} that its task does not declare: add it to outputs")
+        topic = self._topics[role]
+        for partition, group in self._by_partition(role, records).items():
+            batch = producer.create_batch()
+            for key, value, timestamp, headers in group:
+                listed = list(headers) if headers else _NO_HEADERS
+                if batch.append(timestamp=timestamp, key=key, value=value, headers=listed) is None:
+                    # The batch is full and has not taken the record; the first record of a batch always fits.
+                    sending.append(await producer.send_batch(batch, topic, partition=partition))
+                    batch = producer.create_batch()
+                    batch.append(timestamp=timestamp, key=key, value=value, headers=listed)
+            sending.append(await producer.send_batch(batch, topic, partition=partition))
+
+    def _by_partition(self, role: Role, records: Sequence[Write]) -> Mapping[int, Sequence[Write]]:
+        if not records:
+            return {}
+        if self._changelog is not None and role == self._changelog[0]:
+            return {self._changelog[1]: records}
+        count = self._partitions[role]
+        if count == 1:
+            return {0: records}
+        own = self._unit % count
+        groups: dict[int, list[Write]] = {}
+        keys = [write[0] or b"" for write in records]
+        for partition, write in zip(partitions_of(keys, count), records, strict=True):
+            groups.setdefault(partition if write[0] is not None else own, []).append(write)
+        return groups
+
+
+def _no_fault(point: str) -> None:
+    """No fault is wanted."""

@@ -1,0 +1,77 @@
+"""How long steps take, learned from those before. Law: the event loop is never held for longer than a heartbeat can bear."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+INLINE_S = 0.010
+LONGEST_S = 0.200
+_FIRST = 16
+_FADE = 0.8
+
+
+@dataclass
+class Pace:
+    """Predicts a step's time from a fading mean per record, so that a long step goes to a thread and a longer one is cut.
+
+    Before the first step nothing is known: it gets few records and a thread.
+    """
+
+    most: int
+    _records: float = 0.0
+    _seconds: float = 0.0
+
+    def limit(self) -> int:
+        """How many records the next step may take."""
+        if not self._records:
+            return min(_FIRST, self.most)
+        per_record = self._seconds / self._records
+        return max(1, min(self.most, int(LONGEST_S / per_record) if per_record > 0 else self.most))
+
+    def needs_thread(self, records: int) -> bool:
+        return not self._records or records * self._seconds / self._records > INLINE_S
+
+    def took(self, records: int, seconds: float) -> None:
+        self._records = self._records * _FADE + records
+        self._seconds = self._seconds * _FADE + seconds
+
+
+@dataclass
+class Spells:
+    """Predicts a call that is mostly quick and sometimes slow (a checkpoint, an empty step): by its slowest, slowly forgotten."""
+
+    _slowest: float = INLINE_S * 2
+
+    def needs_thread(self) -> bool:
+        return self._slowest > INLINE_S
+
+    def took(self, seconds: float) -> None:
+        self._slowest = max(seconds, self._slowest * 0.99)
+
+
+@dataclass
+class Gathering:
+    """Decides whether the broker should hold fetches so that records gather into fewer transactions.
+
+    Holding pays once more than one record comes in `hold_ms`; below that a record is answered at once, and an idle plane
+    asks the broker twice a second. Rates fade over about 0.2 s.
+    """
+
+    hold_ms: int
+    idle_wait_ms: int
+    _rate: float = 0.0
+    _at: float = 0.0
+
+    FULL: ClassVar[int] = 1 << 20
+    _MEMORY_S: ClassVar[float] = 0.2
+
+    def saw(self, records: int, now: float) -> tuple[int, int]:
+        """Take in that `records` came at `now` (monotonic s); returns the (min_bytes, max_wait_ms) of the fetches to come."""
+        fade = math.exp((self._at - now) / self._MEMORY_S)
+        self._rate = self._rate * fade + records / self._MEMORY_S
+        self._at = now
+        if self.hold_ms > 0 and self._rate * self.hold_ms > 1_000:
+            return self.FULL, self.hold_ms
+        return 1, self.idle_wait_ms

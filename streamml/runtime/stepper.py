@@ -1,0 +1,150 @@
+"""Calling an agent. Law: one call at a time, never two on one model, and a slow one never holds the event loop.
+
+A call that is predicted to be slow runs in a thread; heartbeats and the other units go on meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from typing import TypeVar
+
+from streamml.agents.agent import Agent, Offsets, Reading
+from streamml.errors import StreammlError
+from streamml.records import Batch, Record, Writes
+from streamml.runtime.context import Context
+from streamml.runtime.pace import Pace, Spells
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+class Stepper:
+    """One agent from its building to its end. Every method raises `StreammlError`, in one line, when the agent raises."""
+
+    def __init__(self, context: Context, unit: int) -> None:
+        self._context = context
+        self._unit = unit
+        self._agent: Agent | None = None
+        self._steps = Pace(context.tuning.max_records)
+        self._restores = Pace(context.tuning.max_records * 5)
+        self._spells = Spells()
+        self._locks = [context.locks.setdefault(name, asyncio.Lock()) for name in sorted(context.task.uses)]
+        self._busy = False
+        self._readings: list[Reading] = []
+
+    @property
+    def agent(self) -> Agent | None:
+        """The agent, once it is built; a thread may be at work on it, so read its figures with `observe`."""
+        return self._agent
+
+    @property
+    def limit(self) -> int:
+        """How many records the next step should have at most."""
+        return self._steps.limit()
+
+    async def build(self) -> None:
+        task = self._context.task
+        self._agent = await self._call(True, "build", "", lambda: task.build(self._unit))
+
+    async def restore(self, records: Sequence[Record]) -> None:
+        """Feed changelog records, in slices short enough for the event loop."""
+        agent, pace, at = self._built(), self._restores, 0
+        while at < len(records):
+            piece = records[at : at + pace.limit()]
+            started = time.perf_counter()
+            await self._call(
+                pace.needs_thread(len(piece)), "restore", _span(piece), lambda piece=piece: agent.restore(piece)
+            )
+            pace.took(len(piece), time.perf_counter() - started)
+            at += len(piece)
+            await asyncio.sleep(0)
+        self._context.counters.restored += len(records)
+
+    async def resume(self, committed: Offsets) -> Offsets:
+        agent = self._built()
+        return await self._call(True, "resume", "", lambda: agent.resume(committed))
+
+    async def step(self, batch: Batch, count: int) -> Writes:
+        """Step the agent with `count` records at the time that the clock shows."""
+        agent, now, counters = self._built(), self._context.clock(), self._context.counters
+        threaded = self._steps.needs_thread(count) if count else self._spells.needs_thread()
+        took = 0.0
+
+        def timed() -> Writes:
+            nonlocal took
+            started = time.perf_counter()
+            writes = agent.step(batch, now)
+            took = time.perf_counter() - started
+            return writes
+
+        where = ", ".join(_span(records) for records in batch.values())
+        writes = await self._call(threaded, "step", where, timed)
+        if count:
+            self._steps.took(count, took)
+        else:
+            self._spells.took(took)
+        counters.steps += 1
+        counters.step_seconds += took
+        return writes
+
+    async def checkpoint(self) -> Writes:
+        agent, now = self._built(), self._context.clock()
+        started = time.perf_counter()
+        writes = await self._call(self._spells.needs_thread(), "checkpoint", "", lambda: agent.checkpoint(now))
+        self._spells.took(time.perf_counter() - started)
+        return writes
+
+    def observe(self) -> list[Reading]:
+        """The agent's figures; those of before while a thread is at work on it."""
+        if self._agent is not None and not self._busy:
+            self._readings = list(self._agent.observe())
+        return self._readings
+
+    def _built(self) -> Agent:
+        assert self._agent is not None, "the agent is built when the session opens"
+        return self._agent
+
+    async def _call(self, threaded: bool, what: str, where: str, call: Callable[[], T]) -> T:
+        if not self._locks:
+            return await self._run(threaded, what, where, call)
+        async with AsyncExitStack() as held:
+            for lock in self._locks:
+                await held.enter_async_context(lock)
+            return await self._run(threaded, what, where, call)
+
+    async def _run(self, threaded: bool, what: str, where: str, call: Callable[[], T]) -> T:
+        self._busy = True
+        try:
+            if not threaded:
+                return call()
+            work = asyncio.get_running_loop().run_in_executor(None, call)
+            try:
+                return await asyncio.shield(work)
+            except asyncio.CancelledError:
+                # The thread cannot be stopped: the model's lock is held until it has ended.
+                await asyncio.wait({work})
+                raise
+        except Exception as error:
+            raise self._died(what, where, error) from error
+        finally:
+            self._busy = False
+
+    def _died(self, what: str, where: str, error: Exception) -> StreammlError:
+        name = f"{self._context.app} {self._context.task.name}, unit {self._unit}"
+        if not isinstance(error, StreammlError):
+            log.error("%s: the agent's %s raised", name, what, exc_info=error)
+        at = f" at {where}" if where else ""
+        return StreammlError(
+            f"{name}: {what}{at} failed ({type(error).__name__}: {error}); nothing of it was committed: "
+            "correct the cause and start again"
+        )
+
+
+def _span(records: Sequence[Record]) -> str:
+    first, last = records[0], records[-1]
+    return f"{first.topic}/{first.partition} offsets {first.offset} to {last.offset}"

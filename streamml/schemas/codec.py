@@ -1,0 +1,57 @@
+"""Reading and writing the records of one schema of ours. Law: framed Avro in and out; times are plain longs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import fastavro
+
+from streamml.errors import DecodeError, SchemaError
+from streamml.schemas.canonical import expanded
+from streamml.schemas.reading import decoder
+from streamml.schemas.registry import Registry
+from streamml.schemas.resolution import Versions
+from streamml.schemas.wire import header_of
+from streamml.schemas.writing import encoder
+
+
+class Codec:
+    """`registry` lets `decode` read the records of other versions of the schema too: a log outlives the schema of its
+    head."""
+
+    encode: Callable[[Mapping[str, Any]], bytes]
+    """The framed record of canonical values: what Python itself takes for a number (True for 1) is not looked at again.
+
+    Raises SchemaError if the value does not fit the schema: a mistake of the writer.
+    """
+
+    decode: Callable[[bytes | None], dict[str, Any]]
+    """The record, its fields in the schema's order. Raises DecodeError; `rule` says what is wrong with the bytes."""
+
+    def __init__(self, schema: Mapping[str, Any], schema_id: int, registry: Registry | None = None) -> None:
+        tree = expanded(schema, logical=False)
+        self.id = schema_id
+        self.header = header_of(schema_id)
+        self.schema = dict(schema)
+        self._registry = registry
+        self._name = tree["name"]
+        self.encode = encoder(tree, self.header, self._misfit)
+        self.decode = decoder(tree, self.header, Versions(tree, self._find, logical=False, finite=False).decode)
+
+    def _find(self, schema_id: int) -> Any:
+        if self._registry is None:
+            raise DecodeError("schema_id", f"schema id {schema_id}; expected {self.id} ({self._name})")
+        try:
+            return self._registry.schema(schema_id)
+        except SchemaError as error:
+            raise DecodeError("schema_id", str(error)) from error
+
+    def _misfit(self, value: Any, error: Exception) -> SchemaError:
+        """fastavro says which field it is, for anything but a missing key."""
+        said = f"{type(error).__name__}: {error}"
+        try:
+            fastavro.validate(value, fastavro.parse_schema(self.schema), strict=True)
+        except Exception as found:  # whatever it says is only a better message
+            said = " ".join(str(found).split())[:300]
+        return SchemaError(f"cannot write {self._name}: {said}")

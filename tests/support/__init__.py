@@ -1,0 +1,1 @@
+"""What the tests share. Law: it checks streamml with the clients of others, never with streamml's own."""
