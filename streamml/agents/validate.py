@@ -80,28 +80,28 @@ class Validate:
     def labels(self, records: Sequence[Record], now: int) -> tuple[list[Write], list[Write]]:
         """The valid labels as writes to `labels` (keyed by id, the label's time as timestamp), and those to the
         quarantine."""
+        read, check, max_size, encode = self._feedback.read, self._label, self._max_size, self._labels.encode
+        id_field, label_field, time_field = self._label_fields
         writes: list[Write] = []
         refused: list[Write] = []
         for record in records:
             try:
-                writes.append(self._relabelled(record))
+                value = record.value
+                if value is not None and len(value) > max_size:
+                    raise self._oversized(value)
+                feedback = read(value)
+                id = feedback[id_field]
+                if type(id) is not str or not 0 < len(id) <= _SURELY_SHORT:
+                    id = id_of(id, id_field)
+                label = check(feedback[label_field])
+                time = record.timestamp if time_field is None else feedback[time_field]
+                if type(time) is not int or not 0 <= time <= MAX_TIME:
+                    time = time_of(time, time_field or "(the record's timestamp)", "label_time")
             except DecodeError as error:
                 refused.append(self._quarantine.refuse(record, error.rule, str(error), now, error.field))
+                continue
+            writes.append((id.encode(), encode({"value": label, "time": time, "id": id}), time, ()))
         return writes, refused
-
-    def _relabelled(self, record: Record) -> Write:
-        value = record.value
-        if value is not None and len(value) > self._max_size:
-            raise self._oversized(value)
-        feedback = self._feedback.read(value)
-        id_field, label_field, time_field = self._label_fields
-        id = id_of(feedback[id_field], id_field)
-        label = self._label(feedback[label_field])
-        if time_field is None:
-            time = time_of(record.timestamp, "(the record's timestamp)", "label_time")
-        else:
-            time = time_of(feedback[time_field], time_field, "label_time")
-        return id.encode(), self._labels.encode({"value": label, "time": time, "id": id}), time, ()
 
     def _oversized(self, value: bytes) -> DecodeError:
         return DecodeError("max_size", f"the value has {len(value)} bytes; expected at most {self._max_size}")

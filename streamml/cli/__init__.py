@@ -17,7 +17,7 @@ INTERRUPTED = 130
 def main() -> None:
     """Run the command in `sys.argv`; ends the process.
 
-    Exit codes: 0 done, 1 a StreammlError (one line on stderr) or a check that failed, 2 a command used wrongly, 130 Ctrl-C.
+    Exit codes: 0 done, 1 a StreammlError (one line on stderr) or a failed check, 2 a command used wrongly, 130 Ctrl-C.
     """
     try:
         _pin_hash_seed()
@@ -29,12 +29,12 @@ def main() -> None:
 
 
 def _pin_hash_seed() -> None:
-    """Models depend on the order of sets of strings to the last bit, and only a new interpreter takes another hash seed."""
+    """Models depend on the order of sets of strings to the last bit; only a new interpreter takes another hash seed."""
     pinned = os.environ.get("PYTHONHASHSEED") == "0"
     if pinned and not sys.flags.hash_randomization:
         return
     if pinned:
-        sys.exit("error: Python ignores PYTHONHASHSEED here, so models would not be reproducible: start it without -E or -I")
+        sys.exit("error: Python ignores PYTHONHASHSEED, so models would not be reproducible: start it without -E or -I")
     sys.stdout.flush()
     sys.stderr.flush()
     arguments = [sys.executable, *sys.orig_argv[1:]]

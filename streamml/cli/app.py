@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Annotated
 
 import typer
 
-from streamml.cli import apply, broker, declaration, demo, doctor, produce, tail, work
+from streamml.cli.apply import apply
+from streamml.cli.broker import app as broker
+from streamml.cli.declaration import check, describe
+from streamml.cli.demo import demo
+from streamml.cli.doctor import doctor
+from streamml.cli.produce import produce
+from streamml.cli.tail import tail
 from streamml.cli.terminal import error
+from streamml.cli.work import run as run_worker
 from streamml.errors import StreammlError
 
 app = typer.Typer(
@@ -30,20 +38,22 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _main(
-    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Show the version and exit."),
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
 ) -> None:
     pass
 
 
-app.command("check")(declaration.check)
-app.command("describe")(declaration.describe)
-app.command("apply")(apply.apply)
-app.command("run")(work.run)
-app.command("produce")(produce.produce)
-app.command("tail")(tail.tail)
-app.add_typer(broker.app, name="broker")
-app.command("demo")(demo.demo)
-app.command("doctor")(doctor.doctor)
+app.command("check")(check)
+app.command("describe")(describe)
+app.command("apply")(apply)
+app.command("run")(run_worker)
+app.command("produce")(produce)
+app.command("tail")(tail)
+app.add_typer(broker, name="broker")
+app.command("demo")(demo)
+app.command("doctor")(doctor)
 
 
 def run() -> None:
@@ -54,6 +64,6 @@ def run() -> None:
         error(problem)
         sys.exit(1)
     except BrokenPipeError:
-        # Whoever read our output has seen enough (`streamml tail … | head`); nothing may be flushed into the closed pipe at exit.
+        # The reader has seen enough (`streamml tail … | head`): nothing may be flushed into the closed pipe at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)

@@ -1,4 +1,4 @@
-"""`apply`: topics and schemas, as the topology declares them. Law: shown first, then asked, then written; a second time does nothing."""
+"""`apply`: topics and schemas, as declared. Law: shown first, then asked, then written; a second time does nothing."""
 
 from __future__ import annotations
 

@@ -56,5 +56,10 @@ def _make(speed: bool) -> Progress:
     )
     console = Console(stderr=True)
     return Progress(
-        TextColumn("{task.description}"), BarColumn(), *last, console=console, transient=True, disable=not console.is_terminal
+        TextColumn("{task.description}"),
+        BarColumn(),
+        *last,
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
     )

@@ -24,7 +24,9 @@ DIRECTORY = Path(".streamml/broker")
 @app.command()
 def up(
     directory: Directory = DIRECTORY,
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="The port on 127.0.0.1; 0 takes a free one.")] = 9092,
+    port: Annotated[
+        int, typer.Option("--port", min=0, max=65535, help="The port on 127.0.0.1; 0 takes a free one.")
+    ] = 9092,
 ) -> None:
     """Start Kafka unless it runs, and wait until it answers; the first time it is fetched (45 MB)."""
     from streamml.broker import Broker

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 from typing import Annotated
 
 import typer
 
-from streamml.cli.options import TopologyPath, checked, load
+from streamml.cli.options import TopologyPath, load
+from streamml.cli.terminal import one_line
 
 
-class Drawing(str, Enum):
+class Drawing(StrEnum):
     """How a topology is drawn."""
 
     text = "text"
@@ -19,9 +20,17 @@ class Drawing(str, Enum):
 
 def check(topology: TopologyPath) -> None:
     """Find the mistakes in a topology before anything is connected: one line each, with the fix."""
-    found = checked(topology)
-    models = len(found.models)
-    typer.echo(f"{topology}: ok ({found.name}: {models} model{'s' * (models != 1)}, {found.partitions} partitions)")
+    from streamml.engine.check import check as problems_of
+
+    found = load(topology)
+    problems = problems_of(found)
+    for problem in problems:
+        typer.echo(one_line(f"{topology}: {problem}"))
+    if problems:
+        raise typer.Exit(1)
+    counts = [(len(found.models), "model"), (found.partitions, "partition")]
+    shown = ", ".join(f"{count} {what}{'s' * (count != 1)}" for count, what in counts)
+    typer.echo(f"{topology}: ok ({found.name}: {shown})")
 
 
 def describe(

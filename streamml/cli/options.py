@@ -83,13 +83,18 @@ def connection(bootstrap: str | None, properties: Sequence[str] | None, file: Pa
     """How to reach the brokers. Raises BrokerError for an option that cannot be understood; opens nothing."""
     from streamml.runtime.connection import Connection
 
+    return Connection.from_options(bootstrap or _embedded() or DEFAULT_BOOTSTRAP, properties_of(properties, file))
+
+
+def properties_of(properties: Sequence[str] | None, file: Path | None) -> dict[str, str]:
+    """The client properties by name: those of the file, then those of the command line."""
     given = _read_properties(file) if file else {}
     for text in properties or ():
         name, equals, value = text.partition("=")
         if not equals or not name.strip():
             raise BrokerError(f"--property {name.strip() or '(empty)'} has no value: write it as NAME=VALUE")
         given[name.strip()] = value.strip()
-    return Connection.from_options(bootstrap or _embedded() or DEFAULT_BOOTSTRAP, given)
+    return given
 
 
 def signing_key() -> bytes | None:
@@ -113,7 +118,9 @@ def _read_properties(file: Path) -> dict[str, str]:
         lines = file.read_text().splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not text"
-        raise DeclarationError(f"--properties {file} cannot be read ({reason}): give a file of NAME=VALUE lines") from error
+        raise DeclarationError(
+            f"--properties {file} cannot be read ({reason}): give a file of NAME=VALUE lines"
+        ) from error
     found = {}
     for number, line in enumerate(lines, 1):
         text = line.strip()

@@ -1,4 +1,4 @@
-"""`produce`: a file into `events` or `feedback`. Law: a row is sent as the schema says or refused with one line; none is guessed."""
+"""`produce`: a file into `events` or `feedback`. Law: a row is sent as the schema says, or refused with one line."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import re
 from collections.abc import Iterator
 from datetime import timedelta
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,7 +18,7 @@ from streamml.cli.terminal import error, note, plain_logs
 from streamml.errors import DecodeError, StreammlError
 
 if TYPE_CHECKING:
-    from streamml.files import Refused, Rows, Shape, Shaped
+    from streamml.files import Rows, Shape, Shaped
     from streamml.runtime.connection import Connection
     from streamml.runtime.produce import Message
     from streamml.topology import Topology
@@ -27,14 +27,14 @@ _UNITS = {"ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours", "d
 _SHOWN = 20
 
 
-class Source(str, Enum):
+class Source(StrEnum):
     """The topics that are written from outside."""
 
     events = "events"
     feedback = "feedback"
 
 
-class OnError(str, Enum):
+class OnError(StrEnum):
     """What becomes of a file with a bad row."""
 
     stop = "stop"
@@ -43,22 +43,33 @@ class OnError(str, Enum):
 
 def produce(
     topology: TopologyPath,
-    role: Annotated[Source, typer.Argument(help="The topic to fill.")],
+    role: Annotated[Source, typer.Argument(metavar="events|feedback", help="The topic to fill.")],
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A .csv or .jsonl file, or one with .gz.")],
-    rate: Annotated[float | None, typer.Option("--rate", min=0.001, help="Records a second; as fast as possible without it.")] = None,
-    limit: Annotated[int | None, typer.Option("--limit", min=0, help="Stop after so many rows.")] = None,
+    rate: Annotated[
+        float | None, typer.Option("--rate", min=0.001, help="Records a second; as fast as possible without it.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Stop after so many rows.")] = None,
     skip: Annotated[int, typer.Option("--skip", min=0, help="Leave out so many rows at the beginning.")] = 0,
     columns: Annotated[
         list[str] | None,
-        typer.Option("--columns", metavar="FIELD=COLUMN,…", help="The file's column for a field, where the names differ."),
+        typer.Option(
+            "--columns", metavar="FIELD=COLUMN,…", help="The file's column for a field, where the names differ."
+        ),
     ] = None,
     id_prefix: Annotated[
         str,
-        typer.Option("--id-prefix", help="Begins the ids that are made where the file has none: this and the row's number, from 0."),
+        typer.Option(
+            "--id-prefix",
+            help="Begins the ids that are made where the file has none: this and the row's number, from 0.",
+        ),
     ] = "",
     delay: Annotated[
         str | None,
-        typer.Option("--delay", metavar="TIME", help="Feedback: the label is known so long after the event's time, such as 24h or 30m."),
+        typer.Option(
+            "--delay",
+            metavar="TIME",
+            help="Feedback: the label is known so long after the event's time, such as 24h or 30m.",
+        ),
     ] = None,
     on_error: Annotated[OnError, typer.Option("--on-error", help="What to do at a bad row.")] = OnError.stop,
     bootstrap: Bootstrap = None,
@@ -68,7 +79,8 @@ def produce(
 ) -> None:
     """Send the rows of a file as events or feedback, encoded as the topology declares.
 
-    Columns go to the fields of the same name; a file without ids gets the rows' numbers, the same for events and feedback.
+    Columns go to the fields of the same name. A file without ids gets its rows' numbers, so that its events and its
+    feedback meet.
     """
     plain_logs()
     found = load(topology)
@@ -81,7 +93,9 @@ def produce(
         if rows.columns is not None:
             shape.check_columns(rows.columns)
         reading = _Reading(rows, shape, on_error, skip, limit)
-        count = asyncio.run(_send(found, role.value, reading, where, registry, rate, lambda sent: show(reading.share, sent)))
+        count = asyncio.run(
+            _send(found, role.value, reading, where, registry, rate, lambda sent: show(reading.share, sent))
+        )
     left_out = f", {reading.refused} refused" if reading.refused else ""
     note(f"{count} records sent to {found.topic(role.value)}{left_out}")
     if reading.stopped_by is not None:
@@ -118,7 +132,7 @@ async def _send(
 
 
 class _Reading:
-    """The records of a file's good rows; bad ones are told of as they come by, and `stopped_by` says which one ended it."""
+    """The records of a file's good rows; bad ones are told of as they come; `stopped_by` says which one ended it."""
 
     def __init__(self, rows: Rows, shape: Shape, on_error: OnError, skip: int, limit: int | None) -> None:
         self._rows = rows
@@ -171,7 +185,9 @@ def _columns(given: list[str] | None) -> dict[str, str]:
         field, equals, column = (text.strip() for text in part.partition("="))
         if part.strip():
             if not (field and equals and column):
-                raise StreammlError(f"--columns {part.strip()!r} is not FIELD=COLUMN: write it as label=class,time=known_at")
+                raise StreammlError(
+                    f"--columns {part.strip()!r} is not FIELD=COLUMN: write it as label=class,time=known_at"
+                )
             pairs[field] = column
     return pairs
 

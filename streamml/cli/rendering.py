@@ -1,8 +1,8 @@
-"""One record as one line. Law: whatever its bytes are it is shown, and what cannot be decoded says so and shows how it begins."""
+"""One record as one line. Law: whatever its bytes are, it is shown; what cannot be decoded says why."""
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -49,7 +49,8 @@ class Renderer:
         value = content.pop("value", None)
         said = [_dump(_short(value))] if value is not None or not content else []
         said += [f"{name} {text if isinstance(text, str) else _dump(_short(text))}" for name, text in content.items()]
-        return one_line(f"{place:<10} {_time(record.timestamp)} {_text(record.key) or '-'} {'  '.join(said)}")
+        key = one_line(_text(record.key) or "-")
+        return f"{place:<10} {_time(record.timestamp)} {key}  {one_line(' '.join(said))}"
 
     def _content(self, record: Record) -> dict[str, Any]:
         if self._role == "quarantine":
@@ -93,7 +94,7 @@ def _text(key: bytes | None) -> str | None:
 
 def _time(milliseconds: int) -> str:
     try:
-        at = datetime.fromtimestamp(milliseconds / 1000, timezone.utc)
+        at = datetime.fromtimestamp(milliseconds / 1000, UTC)
     except (ValueError, OverflowError, OSError):
         return str(milliseconds)
     return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,4 +1,4 @@
-"""What changed between two versions of a schema, for a person to read. Law: one line a field, by its path from the top."""
+"""What changed between two versions of a schema, for a person. Law: one line a field, by its path from the top."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`tail`: the records of a topic, decoded. Law: one line a record, also of one that cannot be decoded; looking changes nothing."""
+"""`tail`: the records of a topic, decoded. Law: one line a record, whatever its bytes; looking changes nothing."""
 
 from __future__ import annotations
 
@@ -25,10 +25,16 @@ def tail(
     json: Annotated[bool, typer.Option("--json", help="JSON lines, with nothing shortened.")] = False,
     start: Annotated[
         str,
-        typer.Option("--from", metavar="beginning|end|OFFSET", help="Where to begin; -10 is ten offsets before each partition's end."),
+        typer.Option(
+            "--from",
+            metavar="beginning|end|OFFSET",
+            help="Where to begin; -10 is ten offsets before each partition's end.",
+        ),
     ] = "beginning",
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="Stop after so many records.")] = None,
-    follow: Annotated[bool, typer.Option("--follow/--no-follow", help="Wait for new records, or stop at the end.")] = True,
+    follow: Annotated[
+        bool, typer.Option("--follow/--no-follow", help="Wait for new records, or stop at the end.")
+    ] = True,
     bootstrap: Bootstrap = None,
     property: Property = None,
     properties: Properties = None,
@@ -40,7 +46,9 @@ def tail(
     known = _roles(found)
     if role not in known:
         raise StreammlError(f"{found.name} has no topic {role!r}; it has {', '.join(known)}")
-    asyncio.run(_tail(found, role, json, _start(start), limit, follow, connection(bootstrap, property, properties), registry))
+    asyncio.run(
+        _tail(found, role, json, _start(start), limit, follow, connection(bootstrap, property, properties), registry)
+    )
 
 
 async def _tail(
@@ -90,4 +98,6 @@ def _start(text: str) -> Start:
     try:
         return int(text)
     except ValueError:
-        raise StreammlError(f"--from {text!r} is no place in a topic: give beginning, end, or an offset such as 100 or -10") from None
+        raise StreammlError(
+            f"--from {text!r} is no place in a topic: give beginning, end, or an offset such as 100 or -10"
+        ) from None

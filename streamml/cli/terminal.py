@@ -1,4 +1,4 @@
-"""What a person sees. Law: results go to stdout, everything else to stderr; text from outside never steers the terminal."""
+"""What a person sees. Law: results go to stdout, all else to stderr; text from outside never steers the terminal."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from enum import Enum
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from streamml.topology import Topology
 
 
-class LogFormat(str, Enum):
+class LogFormat(StrEnum):
     """How a worker writes its log."""
 
     auto = "auto"
@@ -33,7 +33,7 @@ class LogFormat(str, Enum):
     json = "json"
 
 
-class LogLevel(str, Enum):
+class LogLevel(StrEnum):
     """What a worker writes to its log."""
 
     debug = "debug"
@@ -46,12 +46,18 @@ def run(
     topology: TopologyPath,
     only: Annotated[
         str,
-        typer.Option("--only", metavar="TASK,…", help="Run these tasks alone: score, match, learn, learn:NAME, detect, govern."),
+        typer.Option(
+            "--only", metavar="TASK,…", help="Run these tasks alone: score, match, learn, learn:NAME, detect, govern."
+        ),
     ] = "",
     apply: Annotated[bool, typer.Option("--apply", help="Create missing topics and register schemas first.")] = False,
-    web_host: Annotated[str, typer.Option("--web-host", help="Where the status page and /metrics listen.")] = "127.0.0.1",
+    web_host: Annotated[
+        str, typer.Option("--web-host", help="Where the status page and /metrics listen.")
+    ] = "127.0.0.1",
     web_port: Annotated[int, typer.Option("--web-port", min=0, max=65535, help="Its port; 0 takes a free one.")] = 8066,
-    log_format: Annotated[LogFormat, typer.Option("--log-format", help="For a person, or JSON lines.")] = LogFormat.auto,
+    log_format: Annotated[
+        LogFormat, typer.Option("--log-format", help="For a person, or JSON lines.")
+    ] = LogFormat.auto,
     log_level: Annotated[LogLevel, typer.Option("--log-level")] = LogLevel.info,
     wait: Annotated[float, typer.Option("--wait", min=0, help="Seconds to wait for a broker at the start.")] = 60.0,
     bootstrap: Bootstrap = None,
@@ -102,4 +108,6 @@ async def _prepare(topology: Topology, where: Connection, registry: str | None, 
     missing = [change.spec.name for change in found.creates] + [change.subject for change in found.registers]
     if missing:
         shown = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
-        raise StreammlError(f"{topology.name} is not applied to {where.bootstrap} ({shown}): run `streamml apply`, or pass --apply")
+        raise StreammlError(
+            f"{topology.name} is not applied to {where.bootstrap} ({shown}): run `streamml apply`, or pass --apply"
+        )

@@ -50,6 +50,8 @@ class Audit:
     alerts: tuple[str, ...]
     latency: Quantiles
     """From the event's Kafka timestamp to the moment at which its prediction was made."""
+    sent_at: Mapping[bytes, int]
+    """The Kafka timestamp (ms) of each event, by key."""
     events_per_second: float | None
     """Predictions over the time from the first event's Kafka timestamp to the last prediction."""
     failures: tuple[str, ...]
@@ -66,7 +68,8 @@ def audit(
     metrics = [catalog.codec("metrics").decode(record.value or b"") for record in logs["metrics"]]
     rebuilt = rebuild(topology, catalog, predictions, first_by_key(logs["features"]), logs["examples"], samples, seed)
     alerts = [catalog.codec("alerts").decode(record.value or b"") for record in logs["alerts"]]
-    waits, rate = _times(logs["events"], predictions)
+    sent_at = {record.key or b"": record.timestamp for record in logs["events"]}
+    waits, rate = _times(sent_at, predictions)
     return Audit(
         metric=metric_of(topology.target),
         flow=flow,
@@ -78,6 +81,7 @@ def audit(
         alerts_open=len({a["alert"] for a in alerts} - {a["alert"] for a in alerts if a["status"] == "closed"}),
         alerts=tuple(f"{a['detector']} ({a['kind']}): {a['message']}" for a in alerts if a["status"] == "opened"),
         latency=quantiles(waits),
+        sent_at=sent_at,
         events_per_second=rate,
         failures=(*_flow_failures(flow, malformed), *_other_failures(topology, rebuilt, served, metrics)),
     )
@@ -117,10 +121,9 @@ def _models(topology: Topology, metrics: Sequence[Mapping[str, Any]]) -> dict[st
     }
 
 
-def _times(events: Sequence[Record], predictions: Sequence[Mapping[str, Any]]) -> tuple[list[float], float | None]:
+def _times(sent_at: Mapping[bytes, int], predictions: Sequence[Mapping[str, Any]]) -> tuple[list[float], float | None]:
     """How long each event waited for its prediction (ms), and predictions per second over the whole run."""
-    sent = {record.key: record.timestamp for record in events}
-    served = [(p["served_at"], sent[key]) for p in predictions if (key := p["id"].encode()) in sent]
+    served = [(p["served_at"], sent_at[key]) for p in predictions if (key := p["id"].encode()) in sent_at]
     if not served:
         return [], None
     span = max(at for at, _ in served) - min(since for _, since in served)

@@ -1,4 +1,4 @@
-"""The streams that come with streamml, row by row in their own order. Law: a row is a whole event of its topology's schema, and its label.
+"""The streams that come with streamml, in their own order. Law: a row is a whole event of its topology, and its label.
 
 Ids are row numbers. A stream whose rows bear no time gets one row each `step`, from `start` on.
 """
@@ -21,7 +21,7 @@ from streamml.topology import Topology
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 _HOMES = (_PACKAGE.parent / "data", _PACKAGE / "_shipped" / "data")
-_START = datetime(2024, 1, 1, tzinfo=UTC)
+_START = datetime(2020, 1, 1, tzinfo=UTC)
 
 
 class Row(NamedTuple):
@@ -34,7 +34,10 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class Dataset:
-    """`file` is a CSV file among the data that are shipped, or a generator of such rows; `label` and `time` name its columns."""
+    """`file` is a CSV file among the data that are shipped, or what generates such lines.
+
+    `label` and `time` name columns; `step` lies between two rows, of which there are `rows`.
+    """
 
     file: str | Callable[[], Iterator[Mapping[str, Any]]]
     label: str
@@ -73,7 +76,9 @@ def dataset_of(name: str) -> Dataset:
     """The stream of the shipped topology `name`. Raises StreammlError if there is none."""
     if name not in DATASETS:
         known = ", ".join(DATASETS)
-        raise StreammlError(f"no data come with the topology {name}: demo plays {known}; `streamml produce` sends your own")
+        raise StreammlError(
+            f"no data come with the topology {name}: demo plays {known}; `streamml produce` sends your own"
+        )
     return DATASETS[name]
 
 

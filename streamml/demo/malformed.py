@@ -1,4 +1,4 @@
-"""Records that must not pass, sent on purpose. Law: each breaks one thing that the schemas or the topology's rules forbid.
+"""Records that must not pass, sent on purpose. Law: each breaks one thing that the schemas or the rules forbid.
 
 Only what this topology refuses is sent: a time far ahead, say, is malformed only where a rule says so.
 """
@@ -40,7 +40,9 @@ def malformed_events(topology: Topology, encode: Encode, event: Mapping[str, Any
         if numbers:
             found.append(Malformed("not a number", "events", encode({**event, numbers[0]: math.nan})))
             found.append(Malformed("infinite", "events", encode({**event, numbers[-1]: -math.inf})))
-    found += [Malformed(kind, "events", encode({**event, **change})) for kind, change in _against_rules(topology, now)]
+    found += [
+        Malformed(kind, "events", encode({**event, **change})) for kind, change in _against_rules(topology, event, now)
+    ]
     return found
 
 
@@ -60,19 +62,19 @@ def malformed_labels(topology: Topology, encode: Encode, label: Mapping[str, Any
     return found
 
 
-def _against_rules(topology: Topology, now: int) -> Iterator[tuple[str, dict[str, Any]]]:
-    """What the first rule of each kind forbids, as a change of an event that is good otherwise."""
+def _against_rules(topology: Topology, event: Mapping[str, Any], now: int) -> Iterator[tuple[str, dict[str, Any]]]:
+    """What the first rule of each kind forbids, as a change of the `event`, which is good otherwise."""
     seen: set[type] = set()
     for rule in topology.rules:
         if type(rule) in seen:
             continue
-        if isinstance(rule, Range) and (rule.high is not None or rule.low is not None):
-            bad = rule.high * 2 + 1 if rule.high is not None else (rule.low or 0) * 2 - 1
-            yield "out of its range", {rule.field: bad}
-        elif isinstance(rule, OneOf) and all(isinstance(v, str) for v in rule.values):
+        if isinstance(rule, Range) and rule.high is not None:
+            yield "out of its range", {rule.field: type(event[rule.field])(rule.high + abs(rule.high) + 1)}
+        elif isinstance(rule, OneOf) and isinstance(event[rule.field], str):
             yield "none of its categories", {rule.field: "no such category"}
         elif isinstance(rule, EventTime) and rule.max_ahead is not None:
-            yield "from the future", {topology.events.time: now + 2 * int(rule.max_ahead.total_seconds() * 1000) + 60_000}
+            ahead = 2 * int(rule.max_ahead.total_seconds() * 1000) + 60_000
+            yield "from the future", {topology.events.time: now + ahead}
         else:
             continue
         seen.add(type(rule))

@@ -1,7 +1,7 @@
-"""What is sent, and in which order. Law: a label follows its event by `delay` rows, and no label is known before its time.
+"""What is sent, and in which order. Law: a label follows its event by `delay` rows, and is not known before its time.
 
-Row i of the stream is sent as an event, and then the label of row i - delay, which became known with the event time of row i. The
-malformed records stand at even distances among them. After the last event the labels that are still due follow.
+Row i of the stream is sent as an event, and then the label of row i - delay, which became known with the event time of
+row i. The malformed records stand at even distances among them. After the last event the labels still due follow.
 """
 
 from __future__ import annotations
@@ -30,8 +30,14 @@ class Script:
     malformed: Sequence[Malformed]
 
 
-def write_script(topology: Topology, catalog: Catalog, dataset: Dataset, rows: Sequence[Row], delay: int, now: int) -> Script:
-    """The script of a run; `now` is in ms since the epoch. Raises StreammlError for a delay beyond the topology's horizon."""
+def write_script(
+    topology: Topology, catalog: Catalog, dataset: Dataset, rows: Sequence[Row], delay: int, now: int
+) -> Script:
+    """The script of a run; `now` is in ms since the epoch.
+
+    Raises:
+        StreammlError: the delay is beyond the topology's horizon.
+    """
     horizon = int(topology.feedback.horizon.total_seconds() * 1000)
     if delay * dataset.step_ms > horizon:
         raise StreammlError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import re
 from collections import Counter
@@ -12,10 +13,10 @@ from river import base
 from river.base import Base
 from river.compose import Grouper
 
-from streamml.errors import DecodeError, StreammlError
+from streamml.errors import DecodeError, SnapshotError
 from streamml.features.synthetic import synthetic_events
 from streamml.features.transformer import Transformer
-from streamml.snapshots import dumps
+from streamml.snapshots import dumps, seeded
 from streamml.snapshots.structure import steps_of
 from streamml.topology import Transform
 
@@ -59,7 +60,8 @@ def _check_names(transform: Transform) -> list[str]:
 
 
 def _check_fields(transform: Transform, event_schema: Mapping[str, Any]) -> list[str]:
-    kinds = {field["name"]: _kinds(field["type"]) for field in event_schema["fields"]}
+    named: dict[str, Any] = {}
+    kinds = {field["name"]: _kinds(field["type"], named) for field in event_schema["fields"]}
     problems = []
     for feature in transform.features:
         found = kinds.get(feature.name)
@@ -77,11 +79,15 @@ def _check_fields(transform: Transform, event_schema: Mapping[str, Any]) -> list
     return problems
 
 
-def _kinds(avro: Any) -> list[str]:
-    """The Avro types of a field, null left out."""
-    kinds = avro if isinstance(avro, list) else [avro]
-    names = [kind["type"] if isinstance(kind, Mapping) else kind for kind in kinds]
-    return [name if isinstance(name, str) else "record" for name in names if name != "null"]
+def _kinds(avro: Any, named: dict[str, Any]) -> list[str]:
+    """The Avro types of a field, null left out. `named` gathers the types that later fields may refer to."""
+    found = []
+    for kind in avro if isinstance(avro, list) else [avro]:
+        if isinstance(kind, Mapping) and "name" in kind:
+            named[kind["name"]] = named[f"{kind.get('namespace', '')}.{kind['name']}"] = kind["type"]
+        name = kind["type"] if isinstance(kind, Mapping) else kind
+        found.append(named.get(name, name) if isinstance(name, str) else "record")
+    return [name for name in found if name != "null"]
 
 
 def _fitting(found: list[str]) -> str | None:
@@ -102,12 +108,12 @@ def _stateful(part: Any, path: str) -> list[str]:
 
 def _check_behaviour(transform: Transform, event_schema: Mapping[str, Any]) -> list[str]:
     """Run the transform on made-up events, twice and in another order."""
-    transformer = Transformer(copy.copy(transform), [field["name"] for field in event_schema["fields"]])
+    if isinstance(transform.using, Base):
+        transform = Transform(*transform.features, using=seeded(transform.using, 0))
+    transformer = Transformer(transform, [field["name"] for field in event_schema["fields"]])
     events = synthetic_events(event_schema)
     untouched = copy.deepcopy(events)
-    before = _state(transform)
-    if isinstance(before, StreammlError):
-        return [f"transform: {before}"]
+    before = _state(transform.using)
     first = [_outcome(transformer.values, event) for event in events]
     again = [_outcome(transformer.values, event) for event in reversed(events)][::-1]
     errors = [outcome for outcome in first if isinstance(outcome, DecodeError)]
@@ -117,19 +123,19 @@ def _check_behaviour(transform: Transform, event_schema: Mapping[str, Any]) -> l
         return ["transform: the same event gave other features the second time; it must depend on the event alone"]
     if events != untouched:
         return ["transform: it changes the event that it is given; make a new mapping"]
-    if _state(transform) != before:
+    if _state(transform.using) != before:
         return ["transform: it keeps state; put the part that does so into the model, in front of the estimator"]
     return []
 
 
-def _state(transform: Transform) -> bytes | StreammlError:
-    """The bytes of a River transformer, to see whether transforming changes it; nothing for a function."""
-    if not isinstance(transform.using, Base):
-        return b""
-    try:
-        return dumps(transform.using)
-    except StreammlError as error:
-        return error
+def _state(part: Any) -> list[bytes]:
+    """The bytes of each River transformer, to see whether transforming changes it. Pipelines only cache their plan."""
+    steps = steps_of(part)
+    if steps is not None:
+        return [state for step in steps.values() for state in _state(step)]
+    with contextlib.suppress(SnapshotError):
+        return [dumps(part)] if isinstance(part, Base) else []
+    return []
 
 
 def _outcome(values: Callable[[Mapping[str, Any]], dict[str, Any]], event: Mapping[str, Any]) -> Any:

@@ -1,4 +1,4 @@
-"""Records from files. Law: a row becomes exactly what the topic's schema says, or one line that names file, line, field and value."""
+"""Records from files. Law: a row becomes exactly what its topic's schema says, or one line that says why not."""
 
 from streamml.files.encoding import encoder_of
 from streamml.files.rows import Refused, Row, Rows, open_rows

@@ -1,4 +1,6 @@
-"""From the text of a CSV cell to a value of a JSON type. Law: what is not plainly the field's type stays text, for the coercion to refuse."""
+"""From the text of a CSV cell to a value of a JSON type.
+
+Law: what is not plainly of the field's type stays text, for the coercion to refuse."""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ ABSENT: Any = object()
 """The cell says nothing: the field's default stands, if it has one."""
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,40}", re.ASCII)
-_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|[+-]?(nan|inf|infinity)", re.ASCII | re.IGNORECASE)
+_NUMBER = re.compile(
+    r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|[+-]?(nan|inf|infinity)", re.ASCII | re.IGNORECASE
+)
 _BOOLEANS = {"true": True, "false": False, "1": True, "0": False}
 
 

@@ -47,5 +47,7 @@ def _units(schema: Avro) -> Callable[[Any], Any] | None:
     if inner is None:
         return None
     return lambda value: (
-        {key: inner(item) for key, item in value.items()} if isinstance(value, dict) else [inner(item) for item in value]
+        {key: inner(item) for key, item in value.items()}
+        if isinstance(value, dict)
+        else [inner(item) for item in value]
     )

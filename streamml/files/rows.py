@@ -1,4 +1,4 @@
-"""Rows of CSV and JSON-lines files, gzipped or not. Law: one pass, bounded memory; a bad row is an item, a torn file an error."""
+"""Rows of CSV and JSON lines, gzipped or not. Law: one pass, bounded memory; bad rows are items, a torn file raises."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _MAX_CELL = 16 << 20
 
 
 class Row(NamedTuple):
-    """One row: its number (from 0, header and blank lines not counted), the line where it ends (from 1), its cells by column.
+    """One row: its number (from 0; header and blank lines are not counted), the line where it ends (from 1), its cells.
 
-    `text` says that the cells are all text (CSV), not values of JSON types.
+    The cells are by column. `text` says that they are all text (CSV), not values of JSON types.
     """
 
     number: int
@@ -43,7 +43,7 @@ Item: TypeAlias = Row | Refused
 
 
 class Rows:
-    """The rows of an open file, once. `columns` are those of a CSV file's header; None for JSON lines, where each row has its own."""
+    """The rows of an open file. `columns` are those of a CSV header; None for JSON lines, each of which has its own."""
 
     def __init__(self, path: Path, raw: IO[bytes], size: int, content: IO[bytes], kind: str) -> None:
         self.path = path
@@ -125,8 +125,12 @@ class Rows:
 
     def _torn(self, where: str, error: Exception) -> StreammlError:
         if isinstance(error, UnicodeDecodeError):
-            return StreammlError(f"{self.path} is not UTF-8 text {where} (byte 0x{error.object[error.start]:02x}); convert it")
-        return StreammlError(f"{self.path} cannot be read {where} ({error or type(error).__name__}); is the file whole?")
+            return StreammlError(
+                f"{self.path} is not UTF-8 text {where} (byte 0x{error.object[error.start]:02x}); convert it"
+            )
+        return StreammlError(
+            f"{self.path} cannot be read {where} ({error or type(error).__name__}); is the file whole?"
+        )
 
 
 @contextmanager
@@ -134,18 +138,22 @@ def open_rows(path: Path) -> Iterator[Rows]:
     """The rows of a `.csv`, `.jsonl` or `.ndjson` file, each also with `.gz`.
 
     Raises:
-        StreammlError: another kind of file, or one that cannot be read; also in the midst of reading, if the file is torn.
+        StreammlError: another kind of file, or one that cannot be read; a torn file raises it while it is read.
     """
     kinds = [suffix.lower() for suffix in path.suffixes[-2:]]
     zipped = bool(kinds) and kinds[-1] == ".gz"
     kind = (kinds[:-1] if zipped else kinds)[-1:]
     if not kind or kind[0] not in (*_CSV, *_JSON):
-        raise StreammlError(f"{path} is no kind of file that is read here; give a .csv, .jsonl or .ndjson file, or one of those with .gz")
+        raise StreammlError(
+            f"{path} is of no kind that can be read; give a .csv, .jsonl or .ndjson file, or one of those with .gz"
+        )
     csv.field_size_limit(_MAX_CELL)
     try:
         raw = path.open("rb")
     except OSError as error:
-        raise StreammlError(f"{path} cannot be read ({error.strerror}); give the path of a .csv or .jsonl file") from error
+        raise StreammlError(
+            f"{path} cannot be read ({error.strerror}); give the path of a .csv or .jsonl file"
+        ) from error
     with raw:
         size = path.stat().st_size
         content: Any = gzip.GzipFile(fileobj=raw) if zipped else raw

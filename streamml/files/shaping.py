@@ -1,4 +1,6 @@
-"""From a row to a record of `events` or `feedback`. Law: the same row of the same file is the same id, whichever topic it goes to."""
+"""From a row to a record of `events` or `feedback`.
+
+Law: the same row of the same file has the same id, whichever topic it goes to."""
 
 from __future__ import annotations
 
@@ -29,8 +31,8 @@ class Shape:
         schemas: the schemas by role, as of `engine.catalog.schemas_of`.
         columns: the file's column by the name of the field, where they differ.
         id_prefix: begins the id that is made where the file has no column for it: the prefix and the row's number.
-        delay: feedback only: the label's time is the event's time (the column of the events' time field) and this much later. If the
-            topology declares no time field for feedback, it is the record's Kafka timestamp.
+        delay: feedback only: the label's time is so long after the event's (from the column of the events' time field).
+            If the topology declares no time field for feedback, it is the record's Kafka timestamp.
     """
 
     def __init__(
@@ -56,10 +58,14 @@ class Shape:
         if self._time is not None and role == "events":
             raise StreammlError("a delay is for feedback: it is added to the time of the event")
         if self._whole and id_prefix:
-            raise StreammlError(f"field {self._source.id} is a number, so ids cannot begin with {id_prefix!r}; leave the prefix out")
+            raise StreammlError(
+                f"field {self._source.id} is a number, so ids cannot begin with {id_prefix!r}; leave the prefix out"
+            )
         for field in self._columns:
             if field not in self._fields and (self._time is None or field != self._time.field):
-                raise StreammlError(f"no field {field!r} in the schema of {role}; its fields are {', '.join(self._fields)}")
+                raise StreammlError(
+                    f"no field {field!r} in the schema of {role}; its fields are {', '.join(self._fields)}"
+                )
 
     def check_columns(self, columns: Iterable[str]) -> None:
         """Raise StreammlError if a file with these columns cannot have a single good row."""
@@ -67,23 +73,30 @@ class Shape:
         shown = ", ".join(there[:20]) + (", …" if len(there) > 20 else "")
         for field, column in self._columns.items():
             if column not in there:
-                raise StreammlError(f"the file has no column {column!r} for the field {field!r}; its columns are {shown}")
+                raise StreammlError(
+                    f"the file has no column {column!r} for the field {field!r}; its columns are {shown}"
+                )
         made = {self._source.id}
         if self._time is not None:
             made.add(getattr(self._source, "time", None) or "")
             if self._time.column not in there:
-                raise StreammlError(f"the file has no column {self._time.column!r} to add the delay to; its columns are {shown}")
+                raise StreammlError(
+                    f"the file has no column {self._time.column!r} to add the delay to; its columns are {shown}"
+                )
         for name, field in self._fields.items():
             if name not in made and "default" not in field and self._columns.get(name, name) not in there:
                 hint = ", or give --delay" if self.role == "feedback" and name == self._source.time else ""
                 raise StreammlError(
-                    f"the file has no column for the field {name!r} of {self.role}; name it with --columns {name}=COLUMN{hint} "
+                    f"the file has no column for the field {name!r} of {self.role}; name it with "
+                    f"--columns {name}=COLUMN{hint} "
                     f"(its columns are {shown})"
                 )
 
     def record(self, row: Row) -> Shaped:
         """The record of a row. Raises DecodeError, which names the field and the value."""
-        cells = {name: row.cells[column] for name in self._fields if (column := self._columns.get(name, name)) in row.cells}
+        cells = {
+            name: row.cells[column] for name in self._fields if (column := self._columns.get(name, name)) in row.cells
+        }
         values = parse_cells(self._parsers, cells) if row.text else cells
         if self._source.id not in values:
             values[self._source.id] = row.number if self._whole else f"{self._prefix}{row.number}"
@@ -116,7 +129,9 @@ class _EventTime:
     def of(self, row: Row) -> int:
         cell = row.cells.get(self.column)
         if cell is None:
-            raise DecodeError("schema", f"no {self.column}; expected the event's time, which the delay is added to", self.column)
+            raise DecodeError(
+                "schema", f"no {self.column}; expected the event's time, which the delay is added to", self.column
+            )
         at: int = self._coerce(self._parse(cell) if row.text else cell, self.column)
         return at + self._delay
 

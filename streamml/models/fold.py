@@ -26,7 +26,7 @@ _NOT_OURS = (KeyboardInterrupt, SystemExit, GeneratorExit, CancelledError)
 
 
 class FoldError(StreammlError):
-    """A model raised, or gave no finite answer. Its state cannot be trusted: discard it and replay the log."""
+    """A model raised. If it did on learn, its state cannot be trusted: discard it and replay the log."""
 
 
 class Fold:
@@ -116,16 +116,22 @@ class Fold:
         """Take the methods to call from `river`: bound once, not looked up for each example."""
         self._learn = river.learn_one
 
-    def _spend(self, doing: str, error: BaseException) -> NoReturn:
+    def _no_sense(self, error: BaseException) -> NoReturn:
         if isinstance(error, FoldError):
             raise error
-        text = (
-            f"model {self.name} at position {self.position} raised on {doing}: {type(error).__name__}: "
-            f"{' '.join(str(error).split())}; its state is discarded, replay the log"
-        )
+        raise FoldError(f"{self._raised('predict', error)}; it gives no answer") from error
+
+    def _spend(self, error: BaseException) -> NoReturn:
+        if isinstance(error, FoldError):
+            raise error
+        text = f"{self._raised('learn', error)}; its state is discarded, replay the log"
         self._model = None
         self._bind(_Spent(text))
         raise FoldError(text) from error
+
+    def _raised(self, doing: str, error: BaseException) -> str:
+        said = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        return f"model {self.name} at position {self.position} raised on {doing}: {said}"
 
 
 class _Spent:
@@ -185,7 +191,7 @@ class _ClassFold(Fold):
         except _NOT_OURS:
             raise
         except BaseException as error:
-            self._spend("predict", error)
+            self._no_sense(error)
 
     def learn(self, x: Features, y: Any) -> None:
         try:
@@ -194,7 +200,7 @@ class _ClassFold(Fold):
             raise
         except BaseException as error:
             declared = y in self._codes
-            self._spend("learn", error if declared else ValueError(f"{y!r} is not one of {list(self._codes)}"))
+            self._spend(error if declared else ValueError(f"{y!r} is not one of {list(self._codes)}"))
         self.position += 1
 
     def _answer(self, votes: Mapping[Any, float], label: Any) -> Output:
@@ -217,7 +223,7 @@ class _ClassFold(Fold):
         except _NOT_OURS:
             raise
         except BaseException as error:
-            self._spend("predict", error)
+            self._no_sense(error)
 
 
 class _ByCode(dict[Any, str | int | bool | None]):
@@ -248,7 +254,7 @@ class _NumberFold(Fold):
         except _NOT_OURS:
             raise
         except BaseException as error:
-            self._spend("predict", error)
+            self._no_sense(error)
 
     def learn(self, x: Features, y: Any) -> None:
         try:
@@ -256,7 +262,7 @@ class _NumberFold(Fold):
         except _NOT_OURS:
             raise
         except BaseException as error:
-            self._spend("learn", error)
+            self._spend(error)
         self.position += 1
 
 

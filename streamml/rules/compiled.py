@@ -106,9 +106,18 @@ def _run(rule: Check, event: Mapping[str, Any]) -> None:
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:  # a panic of an extension written in Rust is no Exception
-        raised = " ".join(f"{type(error).__name__}: {error}".split())
-        raise DecodeError(f"check:{rule.name}", f"check {rule.name} raised {raised}; expected true") from None
+        raise DecodeError(f"check:{rule.name}", f"check {rule.name} raised {_said(error)}; expected true") from None
     raise DecodeError(f"check:{rule.name}", f"check {rule.name} is false; expected true")
+
+
+def _said(error: BaseException) -> str:
+    """One line that can be encoded, whatever a user's exception says, or fails to say."""
+    name = type(error).__name__
+    try:
+        text = " ".join(f"{name}: {error}".split())
+    except Exception:
+        return name
+    return text.encode("utf-8", "backslashreplace").decode()[:300]
 
 
 def moment(ms: int) -> str:

@@ -70,8 +70,8 @@ async def ensure_topics(connection: Connection, wanted: Sequence[TopicSpec]) -> 
         for change in plan:
             if change.kind == "partitions" and change.spec.ours:
                 raise BrokerError(
-                    f"topic {change.spec.name} has {change.found} partitions but {change.wanted} are declared: declare "
-                    f"partitions={change.found}, or give the topology another name (partitions cannot be changed in place)"
+                    f"topic {change.spec.name} has {change.found} partitions but {change.wanted} are declared: "
+                    f"declare partitions={change.found}, or give the topology another name"
                 )
         missing = [change.spec for change in plan if change.kind == "create"]
         if missing:
@@ -81,7 +81,7 @@ async def ensure_topics(connection: Connection, wanted: Sequence[TopicSpec]) -> 
 
 
 async def require_topics(connection: Connection, names: Iterable[str]) -> None:
-    """Raise `BrokerError` naming the topics that do not exist; a client that asks for one might have it created by the broker."""
+    """Raise `BrokerError` naming the topics that do not exist: asking a broker for one by name may create it."""
     async with _admin(connection) as admin:
         missing = sorted(set(names) - set(await admin.list_topics()))
     if missing:
@@ -100,8 +100,9 @@ async def _admin(connection: Connection) -> AsyncIterator[Any]:
         raise unreachable(connection, error) from error
     except (TimeoutError, KafkaError) as error:
         raise BrokerError(
-            f"the broker at {connection.bootstrap} refuses an administrative request ({type(error).__name__}: {error}): check "
-            "the permissions of this user"
+            f"the broker at {connection.bootstrap} refuses an administrative request "
+            f"({type(error).__name__}: {error}): "
+            "check the permissions of this user"
         ) from error
     finally:
         await admin.close()

@@ -1,4 +1,4 @@
-"""Making a cluster ready for a topology: topics and schemas. Law: first the whole plan, then the writes; a refusal comes before the first.
+"""Making a cluster ready for a topology: topics and schemas. Law: first the plan; a refusal comes before any write.
 
 What exists is never changed: a topic whose settings differ is shown, not altered.
 """
@@ -23,7 +23,7 @@ from streamml.topology import Topology
 
 @dataclass(frozen=True)
 class SchemaChange:
-    """What registering the schema of a role does. `latest` is its newest version so far (version, schema); `refused` says why not."""
+    """What registering the schema of a role does. `latest`: its newest version and that schema; `refused`: why not."""
 
     role: Role
     subject: str
@@ -93,7 +93,9 @@ async def carry_out(topology: Topology, connection: Connection, store: SchemaSto
     Raises StreammlError; everything that a plan can refuse should have been looked at before.
     """
     await ensure_topics(connection, topic_specs(topology))
-    return {role: await store.register(subject(topology, role), schema) for role, schema in schemas_of(topology).items()}
+    return {
+        role: await store.register(subject(topology, role), schema) for role, schema in schemas_of(topology).items()
+    }
 
 
 async def registered(topology: Topology, store: SchemaStore, role: Role) -> int:

@@ -1,4 +1,4 @@
-"""Who works on which unit of a task. Law: balanced to within one, the same for every leader, and nothing moves without need.
+"""Who works on which unit of a task. Law: loads differ by at most one, and nothing moves without need.
 
 A unit is what one agent reads: partition p of every input topic (`partition`), or everything (`whole`). aiokafka's own
 assignors place single partitions, so that the inputs of a join could end up with different members.
@@ -71,7 +71,7 @@ def units_of(scope: Scope, partitions: Mapping[str, int]) -> dict[int, list[Topi
 
 
 class UnitAssignor:
-    """aiokafka's assignor for the units of one task; an object of its own per consumer, since it remembers what it was given."""
+    """aiokafka's assignor for the units of one task; one per consumer, since it remembers what it was given."""
 
     def __init__(self, scope: Scope) -> None:
         self._scope = scope

@@ -1,4 +1,4 @@
-"""The aiokafka clients as the data plane needs them. Law: what aiokafka does not publish is touched in this file only."""
+"""The aiokafka clients as the data plane needs them. Law: what aiokafka does not publish is touched here only."""
 
 from __future__ import annotations
 
@@ -55,13 +55,16 @@ FATAL: tuple[type[BaseException], ...] = (
 LOST: tuple[type[BaseException], ...] = (KafkaError, IllegalOperation, AssertionError)
 """The session is lost and may be opened again; a fenced aiokafka producer answers with AssertionError."""
 
+LATE_OR_LOST: tuple[type[BaseException], ...] = (TimeoutError, *LOST)
+"""What ends an attempt at an orderly end."""
+
 
 @dataclass(frozen=True)
 class Tuning:
     """The figures of the data plane. Times in the units of their names; the defaults were measured on one broker.
 
-    A dead process is noticed after `session_timeout_ms`; what it left open in a transaction is hidden from readers until
-    the next owner opens, at most `transaction_timeout_ms` and the broker's scan of 10 s later.
+    A dead process is noticed after `session_timeout_ms`. What it left open in a transaction hides what follows it from
+    readers until the next owner opens, or `transaction_timeout_ms` and then the broker's scan of 10 s have passed.
     """
 
     session_timeout_ms: int = 6_000
@@ -70,7 +73,7 @@ class Tuning:
     transaction_timeout_ms: int = 10_000
     commit_interval_s: float = 1.0
     idle_wait_ms: int = 500
-    max_records: int = 1_000
+    max_records: int = 2_000
     batch_bytes: int = 1_000_000
     rotate_records: int = 1_000_000_000
     compression: str | None = None
@@ -133,7 +136,7 @@ def set_fetch(consumer: Consumer, min_bytes: int, max_wait_ms: int) -> None:
 
 
 def unread(consumer: Consumer, partition: TopicPartition) -> int | None:
-    """Records, markers included, from the consumer's position to the last stable offset; None while that is not known."""
+    """Offsets from the consumer's position to the last stable one, markers included; None while not known."""
     assignment = getattr(consumer._subscription.subscription, "assignment", None)
     state = assignment.state_value(partition) if assignment is not None else None
     if state is None or state.lso is None or not state.has_valid_position:
@@ -150,8 +153,8 @@ def answered(consumer: Consumer, partition: TopicPartition) -> tuple[int, int] |
 def raise_if_ended(consumer: Consumer) -> None:
     """Raise what the consumer's background work has met: `BrokerError` if it has ended, its own error if it goes on.
 
-    aiokafka tells of neither but to a caller of `getmany`, waits until it was told, and a member without partitions never
-    calls it.
+    aiokafka tells of neither but to a caller of `getmany`, waits until it was told, and a member without partitions
+    never calls it.
     """
     coordinator, fetcher = consumer._coordinator, consumer._fetcher
     if coordinator is None or fetcher is None:
@@ -167,7 +170,7 @@ async def end_client(client: Consumer | Producer, timeout: float = 5.0) -> None:
     """Stop a consumer or a producer; close its sockets even when it does not stop in time or in order."""
     try:
         await asyncio.wait_for(client.stop(), timeout)
-    except (TimeoutError, *LOST):
+    except LATE_OR_LOST:
         await (client.client if isinstance(client, AIOKafkaProducer) else client._client).close()
 
 

@@ -1,4 +1,4 @@
-"""How to reach a broker: addresses and security. Law: constructing it opens no connection, and no secret is ever shown."""
+"""How to reach a broker: addresses and security. Law: constructing it opens no connection; no secret is ever shown."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ class Connection:
 
     @classmethod
     def from_options(cls, bootstrap: str, properties: Mapping[str, str] | None = None) -> Connection:
-        """From client properties under librdkafka's or Java's names (`security.protocol`, `sasl.mechanism`, `sasl.username`,
-        `sasl.password`, `sasl.jaas.config`, `ssl.ca.location`, …).
+        """From client properties under librdkafka's or Java's names (`security.protocol`, `sasl.mechanism`,
+        `sasl.username`, `sasl.password`, `sasl.jaas.config`, `ssl.ca.location`, …).
 
         Raises `BrokerError` for a property that is unknown or cannot be used; values are never quoted in it.
         """

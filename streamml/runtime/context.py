@@ -54,6 +54,15 @@ class Context:
     gathering: Gathering
     counters: Counters = field(default_factory=Counters)
 
+    def reach(self, point: str) -> None:
+        """A point between two steps of the protocol is reached, where a test may kill or raise."""
+        if self.fault is not None:
+            self.fault(point)
+
+    def own(self, unit: int) -> int:
+        """The unit's partition of the task's changelog."""
+        return unit if self.task.scope == "partition" else 0
+
     @property
     def group(self) -> str:
         """The consumer group of the task."""

@@ -67,9 +67,6 @@ class Follower:
         self.caught_up = asyncio.Event()
         self.refused: Counter[str] = Counter()
         self.loaded: Counter[str] = Counter()
-        for model in topology.models:
-            # The model at position 0 is as good a fold as any: it serves until there is a better one.
-            live.follow(Fold.new(model, topology.target))
 
     async def start(self) -> None:
         """Begin to read; `caught_up` is set once every snapshot that was there is taken in and the champion is open."""
@@ -152,10 +149,13 @@ class Follower:
 
     async def _open(self, model: str) -> None:
         async with self._opening:
+            spec, _ = self._specs[model]
+            if self._live.get(model) is None:
+                # The model at position 0 is a fold as any other: it serves until there is a better one.
+                self._live.follow(Fold.new(spec, self._topology.target))
             snapshot = self._sealed.get(model)
             if snapshot is None or self._leads(model) or snapshot.header["position"] <= self._live.position(model):
                 return
-            spec, _ = self._specs[model]
             position = snapshot.header["position"]
             try:
                 fold = await asyncio.to_thread(self._load, snapshot)

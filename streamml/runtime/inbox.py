@@ -1,4 +1,4 @@
-"""Records fetched and not yet stepped, of one unit. Law: within a partition the log's order; inputs advance side by side."""
+"""Records fetched and not yet stepped, of one unit. Law: log order in a partition; inputs advance side by side."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from streamml.records import Batch, Record, Role, TopicPartition
 class Inbox:
     """Holds what a fetch brought until steps have taken it.
 
-    A fetch is taken whole from the consumer, since aiokafka asks for more of a partition only when nothing is left of it:
-    so the next fetch is under way while these records are stepped.
+    A fetch is taken whole from the consumer, since aiokafka asks for more of a partition only when nothing is left of
+    it: so the next fetch is under way while these records are stepped.
     """
 
     def __init__(self, roles: Mapping[TopicPartition, Role], order: Sequence[Role]) -> None:

@@ -1,4 +1,4 @@
-"""Opening a unit. Law: fence first, then read the offsets, then rebuild the state, then read on; never in another order.
+"""Opening a unit. Law: fence first, then read the offsets, then rebuild the state; never in another order.
 
 An offset read before the former owner is fenced may still move, and its records would be worked on twice.
 """
@@ -36,10 +36,12 @@ async def open_unit(
     `progress` is of the restore, then of the replay; it stands at 0 of 0 otherwise.
     """
     await outbox.start()
+    context.reach("fenced")
     committed = await _committed(context, list(inputs))
     await stepper.build()
     try:
         await _restore(context, unit, stepper, progress)
+        context.reach("restored")
         return await _replay(context, unit, inputs, committed, stepper, progress)
     finally:
         progress.done = progress.total = 0
@@ -55,8 +57,8 @@ async def _committed(context: Context, partitions: Sequence[TopicPartition]) -> 
         begin = held[tp].start
         if offset is not None and offset < begin:
             log.warning(
-                "%s: offsets %d to %d of %s/%d were deleted by retention before they were read: give the topic a longer "
-                "retention",
+                "%s: offsets %d to %d of %s/%d were deleted by retention before they were read: "
+                "give the topic a longer retention",
                 context.group,
                 offset,
                 begin - 1,
@@ -78,8 +80,8 @@ async def _settled_bounds(context: Context, found: Mapping[TopicPartition, int |
         if loop.time() > deadline:
             tp, offset = beyond[0]
             raise BrokerError(
-                f"{tp.topic}/{tp.partition} ends at offset {held[tp].end} but group {context.group} has committed {offset}: the "
-                "topic was deleted and made anew, or lost data; delete the group's offsets, or give the topology another name"
+                f"{tp.topic}/{tp.partition} ends at offset {held[tp].end} but {context.group} committed {offset}: "
+                "the topic was made anew or lost data; delete the group's offsets, or give the topology another name"
             )
         await asyncio.sleep(0.2)
 
@@ -87,8 +89,7 @@ async def _settled_bounds(context: Context, found: Mapping[TopicPartition, int |
 async def _restore(context: Context, unit: int, stepper: Stepper, progress: Progress) -> None:
     if context.task.changelog is None:
         return
-    own = unit if context.task.scope == "partition" else 0
-    tp = TopicPartition(context.topics[context.task.changelog], own)
+    tp = TopicPartition(context.topics[context.task.changelog], context.own(unit))
 
     async def feed(batch: Mapping[TopicPartition, Sequence[Record]]) -> None:
         for records in batch.values():

@@ -1,19 +1,20 @@
-"""What a session writes: one transactional producer. Law: writes, changelog and offsets are committed together or not at all.
+"""What a session writes: one transactional producer. Law: writes and offsets are committed together or not at all.
 
-The order inside a transaction is fixed by what aiokafka does not check: `commit_transaction` succeeds although a batch has
-failed, so every batch is awaited before the offsets are sent (KIP-98).
+The order inside a transaction is fixed by what aiokafka does not check: `commit_transaction` succeeds although a batch
+has failed, so every batch is awaited before the offsets are sent (KIP-98).
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from streamml.errors import BrokerError, StreammlError
 from streamml.partitioning import partitions_of
 from streamml.records import Role, TopicPartition, Write, Writes
-from streamml.runtime.clients import LOST, Producer, Tuning, end_client, partition_count, transactional_producer
+from streamml.runtime.clients import LATE_OR_LOST, Producer, Tuning, end_client, partition_count, transactional_producer
 from streamml.runtime.connection import Connection
 
 Fault = Callable[[str], None]
@@ -37,7 +38,7 @@ class Outbox:
         changelog: tuple[Role, int] | None,
         unit: int,
         tuning: Tuning,
-        fault: Fault | None = None,
+        fault: Fault,
     ) -> None:
         self._connection = connection
         self._id = transactional_id
@@ -46,7 +47,7 @@ class Outbox:
         self._changelog = changelog
         self._unit = unit
         self._tuning = tuning
-        self._fault = fault or _no_fault
+        self._fault = fault
         self._partitions: dict[Role, int] = {}
         self._producer: Producer | None = None
         self._open = False
@@ -58,7 +59,7 @@ class Outbox:
         return self._sent > self._tuning.rotate_records
 
     async def start(self) -> None:
-        """InitProducerId: fences the former owner of the unit and ends what it left open. Offsets are final only after it."""
+        """InitProducerId: fences the unit's former owner and ends what it left open. Only then are offsets final."""
         self._producer = transactional_producer(self._connection, self._id, self._tuning)
         await self._producer.start()
         for role, topic in self._topics.items():
@@ -67,8 +68,8 @@ class Outbox:
             role, own = self._changelog
             if own >= self._partitions[role]:
                 raise BrokerError(
-                    f"topic {self._topics[role]} has {self._partitions[role]} partitions but unit {own} of {self._group} needs "
-                    f"its own: create it with as many partitions as the inputs have"
+                    f"topic {self._topics[role]} has {self._partitions[role]} partitions but unit {own} of "
+                    f"{self._group} needs its own: create it with as many partitions as the inputs have"
                 )
 
     async def stop(self) -> None:
@@ -77,14 +78,12 @@ class Outbox:
         if producer is None:
             return
         if self._open:
-            try:
+            with suppress(*LATE_OR_LOST):  # Else the next owner's InitProducerId aborts it.
                 await asyncio.wait_for(producer.abort_transaction(), 2.0)
-            except (TimeoutError, *LOST):
-                pass  # The next owner's InitProducerId aborts it.
         await end_client(producer)
 
     async def commit(self, writes: Sequence[Writes], offsets: Mapping[TopicPartition, int]) -> int:
-        """One transaction; returns the number of records written. Whatever it raises, the session is no longer usable."""
+        """One transaction; returns the number of records written. Whatever it raises, the producer is spent."""
         producer = self._producer
         assert producer is not None
         await producer.begin_transaction()
@@ -93,10 +92,9 @@ class Outbox:
         sending: list[asyncio.Future[Any]] = []
         count = 0
         try:
-            for each in writes:
-                for role, records in each.items():
-                    count += len(records)
-                    await self._send(producer, role, records, sending)
+            for role, records in _merged(writes).items():
+                count += len(records)
+                await self._send(producer, role, records, sending)
         finally:
             # Also after an error: a failed batch that nobody looks at is reported by the event loop as a leak.
             results = await asyncio.gather(*sending, return_exceptions=True)
@@ -146,5 +144,13 @@ class Outbox:
         return groups
 
 
-def _no_fault(point: str) -> None:
-    """No fault is wanted."""
+def _merged(writes: Sequence[Writes]) -> Writes:
+    """One list by role: a second batch to a partition would wait until the first has been sent."""
+    written = [each for each in writes if each]
+    if len(written) == 1:
+        return written[0]
+    merged: Writes = {}
+    for each in written:
+        for role, records in each.items():
+            merged.setdefault(role, []).extend(records)
+    return merged

@@ -1,4 +1,4 @@
-"""One task on Kafka: a consumer group and the sessions of the units it was given. Law: a plane that cannot go on says so.
+"""One task on Kafka: a consumer group and the sessions of its units. Law: a plane that cannot go on says so.
 
 aiokafka only logs what fails in its background tasks and in rebalance callbacks: `check` is to be called every second.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -29,13 +30,15 @@ from streamml.runtime.session import Session, SessionState
 log = logging.getLogger(__name__)
 
 _SETTLE_S = 20.0
+_TUNING = Tuning()
 
 
 class Plane:
     """Runs `task` over its topics: `start`, then `check` every second, then `stop`.
 
     `clock` gives ms since the epoch, `topic_of` the topic of a role; `locks` is shared by all planes of the process.
-    `fault` is called between every two steps of a transaction (`stepped`, `begun`, `sent`, `offsets`, `committed`).
+    `fault` is called at every point between two steps of the protocol: `fenced`, `restored`, then `stepped`, `begun`,
+    `sent`, `offsets`, `committed` of each transaction.
     """
 
     def __init__(
@@ -46,7 +49,7 @@ class Plane:
         clock: Clock,
         topic_of: Callable[[Role], str],
         locks: Locks,
-        tuning: Tuning = Tuning(),
+        tuning: Tuning = _TUNING,
         fault: Fault | None = None,
     ) -> None:
         roles = dict.fromkeys((*task.inputs, *task.outputs, *((task.changelog,) if task.changelog else ())))
@@ -119,7 +122,7 @@ class Plane:
             raise
 
     async def stop(self, timeout: float = 10.0) -> None:
-        """Commit what was put off, leave the group and end; what takes longer than `timeout` s is cut off, uncommitted."""
+        """Commit what was put off, leave the group, end; what takes longer than `timeout` s is cut off, uncommitted."""
         if self._stopping:
             return
         self._stopping = True
@@ -135,7 +138,7 @@ class Plane:
             await end_client(self._context.consumer)
 
     def check(self) -> None:
-        """Raise the `StreammlError` that ended a session, or a `BrokerError` if the group's coordination cannot go on."""
+        """Raise the `StreammlError` that ended a session, or a `BrokerError` if the group's work cannot go on."""
         if self._stopping or self._context.consumer is None:
             return
         for session in self._sessions.values():
@@ -175,7 +178,7 @@ class Plane:
         for unit in [unit for unit, session in self._sessions.items() if session.inputs != given.get(unit)]:
             gone = asyncio.ensure_future(self._sessions.pop(unit).close())
             self._closing[unit] = gone
-            gone.add_done_callback(lambda _, unit=unit, gone=gone: self._forget(unit, gone))
+            gone.add_done_callback(partial(self._forget, unit))
         for unit, inputs in given.items():
             if unit in self._sessions:
                 self._sessions[unit].resume()
@@ -197,8 +200,8 @@ class Plane:
 
     def _refused(self, error: BaseException) -> BrokerError:
         return BrokerError(
-            f"{self.group}: the broker refuses ({type(error).__name__}: {error}): check the permissions of this user and "
-            "the group's settings"
+            f"{self.group}: the broker refuses ({type(error).__name__}: {error}): "
+            "check the permissions of this user and the group's settings"
         )
 
 

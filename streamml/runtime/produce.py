@@ -1,6 +1,6 @@
 """Producing as an outside writer does. Law: every record that is counted as sent has been acknowledged, in order, once.
 
-The producer is idempotent (KIP-98), so a retry neither doubles nor reorders; the partition is Java's murmur2 of the key.
+The producer is idempotent (KIP-98): a retry neither doubles nor reorders. The partition is Java's murmur2 of the key.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ async def produce(
 ) -> int:
     """Produce `messages` to `topics`, in order, at most `rate` a second; the number of records acknowledged.
 
-    `messages` is drawn from as records become due. `sent` is called now and then with the number handed to the broker so far.
+    `messages` is drawn from as records become due. `sent` is called now and then with the number handed over so far.
     What was drawn before an error of `messages` itself, or before a cancellation, is still delivered.
 
     Raises:
@@ -115,8 +115,12 @@ async def _producer(connection: Connection) -> AsyncIterator[Any]:
     except KafkaConnectionError as error:
         raise unreachable(connection, error) from error
     except MessageSizeTooLargeError as error:
-        raise BrokerError(f"a record is larger than the broker takes ({error}): leave it out, or raise max.message.bytes") from error
+        raise BrokerError(
+            f"a record is larger than the broker takes ({error}): leave it out, or raise max.message.bytes"
+        ) from error
     except KafkaError as error:
-        raise BrokerError(f"the broker at {connection.bootstrap} refuses to take records ({error!r}): check its log") from error
+        raise BrokerError(
+            f"the broker at {connection.bootstrap} refuses to take records ({error!r}): check its log"
+        ) from error
     finally:
         await end_client(producer)

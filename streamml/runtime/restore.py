@@ -76,8 +76,8 @@ def _refuse_missing(spans: Mapping[TopicPartition, Span], held: Mapping[TopicPar
     for tp, span in spans.items():
         if span.start < held[tp].start:
             raise StreammlError(
-                f"{tp.topic}/{tp.partition}: offsets {span.start} to {held[tp].start - 1} are needed to rebuild the state but were "
-                "deleted: give the topic a longer retention, or start from a newer snapshot"
+                f"{tp.topic}/{tp.partition}: offsets {span.start} to {held[tp].start - 1} are needed to rebuild the "
+                "state but were deleted: give the topic a longer retention, or start from a newer snapshot"
             )
 
 

@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import TypeVar
 
 from streamml.agents.agent import Agent, Offsets, Reading
@@ -24,7 +25,7 @@ T = TypeVar("T")
 
 
 class Stepper:
-    """One agent from its building to its end. Every method raises `StreammlError`, in one line, when the agent raises."""
+    """One agent from its building to its end. When the agent raises, every method raises one `StreammlError`."""
 
     def __init__(self, context: Context, unit: int) -> None:
         self._context = context
@@ -57,9 +58,7 @@ class Stepper:
         while at < len(records):
             piece = records[at : at + pace.limit()]
             started = time.perf_counter()
-            await self._call(
-                pace.needs_thread(len(piece)), "restore", _span(piece), lambda piece=piece: agent.restore(piece)
-            )
+            await self._call(pace.needs_thread(len(piece)), "restore", _span(piece), partial(agent.restore, piece))
             pace.took(len(piece), time.perf_counter() - started)
             at += len(piece)
             await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""Looking at a topic from outside. Law: what is shown is committed, and is decoded with the schema that it was written with.
+"""Looking at a topic from outside. Law: what is shown is committed, and decoded with the schema of its writer.
 
 A reader joins no group and commits nothing: looking changes nothing.
 """
@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
 import orjson
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from streamml.errors import BrokerError, DecodeError, SchemaError
@@ -65,11 +66,11 @@ async def tail(connection: Connection, topic: str, start: Start, follow: bool, t
 
     Raises BrokerError: no such topic, or no broker answers.
     """
-    await require_topics(connection, [topic])
     reader = log_reader(connection, "streamml-tail")
     try:
+        partitions = await _partitions(connection, topic)
         await reader.start()
-        spans = await _spans(reader, topic, start)
+        spans = {tp: Span(_first(held, start), held.end) for tp, held in (await bounds(reader, partitions)).items()}
         if follow:
             await _follow(reader, spans, take)
     except KafkaConnectionError as error:
@@ -82,14 +83,16 @@ async def tail(connection: Connection, topic: str, start: Start, follow: bool, t
         await _until_end(connection, spans, take)
 
 
-async def _spans(reader: Consumer, topic: str, start: Start) -> dict[TopicPartition, Span]:
-    partitions = [TopicPartition(topic, p) for p in sorted(await _partitions(reader, topic))]
-    return {tp: Span(_first(held, start), held.end) for tp, held in (await bounds(reader, partitions)).items()}
-
-
-async def _partitions(reader: Consumer, topic: str) -> set[int]:
-    await reader.topics()
-    return set(reader.partitions_for_topic(topic) or ())
+async def _partitions(connection: Connection, topic: str) -> list[TopicPartition]:
+    """Asked for by the administrative client: a consumer that asks may have the broker create the topic."""
+    await require_topics(connection, [topic])
+    admin = AIOKafkaAdminClient(**connection.client(), client_id="streamml-tail")
+    try:
+        await admin.start()
+        (described,) = await admin.describe_topics([topic])
+    finally:
+        await admin.close()
+    return sorted(TopicPartition(topic, part["partition"]) for part in described["partitions"])
 
 
 def _first(held: Span, start: Start) -> int:

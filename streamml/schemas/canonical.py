@@ -169,6 +169,14 @@ def form_of(schema: Any) -> bytes:
     return orjson.dumps(canonical(schema), option=orjson.OPT_SORT_KEYS)
 
 
+def alike(one: Any, other: Any) -> bool:
+    """Whether two schemas are the same to every reader and writer; what is no schema is like no other."""
+    try:
+        return form_of(one) == form_of(other)
+    except SchemaError:
+        return False
+
+
 def id_of_form(form: bytes) -> int:
     """A positive 31-bit id from the canonical form: two processes that never met derive the same one."""
     return (int.from_bytes(sha256(form).digest()[:4], "big") & 0x7FFF_FFFF) or 1

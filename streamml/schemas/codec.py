@@ -48,10 +48,11 @@ class Codec:
             raise DecodeError("schema_id", str(error)) from error
 
     def _misfit(self, value: Any, error: Exception) -> SchemaError:
-        """fastavro says which field it is, for anything but a missing key."""
+        """fastavro says which field it is."""
         said = f"{type(error).__name__}: {error}"
         try:
-            fastavro.validate(value, fastavro.parse_schema(self.schema), strict=True)
+            fastavro.validate(value, fastavro.parse_schema(self.schema))
         except Exception as found:  # whatever it says is only a better message
-            said = " ".join(str(found).split())[:300]
+            lines = [" ".join(str(line).split()) for line in getattr(found, "errors", (found,))]
+            said = "; ".join(lines)[:300]
         return SchemaError(f"cannot write {self._name}: {said}")

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import orjson
 
 from streamml.errors import DecodeError
-from streamml.schemas.canonical import expanded, form_of
+from streamml.schemas.canonical import alike, expanded
 from streamml.schemas.coercion import coercer
 from streamml.schemas.reading import decoder
 from streamml.schemas.registry import Registry
@@ -50,13 +50,13 @@ class EventReader:
             self.read = self._read_json
             return
         versions = Versions(tree, self._find, logical=True, finite=True)
-        own = self._own_id(form_of(schema))
+        own = self._own_id(schema)
         self.read = versions.decode if own is None else decoder(tree, header_of(own), versions.decode, finite=True)
 
-    def _own_id(self, form: bytes) -> int | None:
+    def _own_id(self, own: Mapping[str, Any]) -> int | None:
         """The id of the reader's own schema: most records are written with it, so it is tried first."""
         for _, schema_id, schema in reversed(self._registry.versions(self._subject)):
-            if form_of(schema) == form:
+            if alike(schema, own):
                 return schema_id
         return None
 

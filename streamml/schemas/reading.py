@@ -114,6 +114,7 @@ class Program:
                 f"    p = {HEADER_SIZE}",
                 "    size = len(data)",
                 "    try:",
+                "        pass",
                 *self._lines,
                 "    except failures as error:",
                 "        raise unreadable(data, error) from None",

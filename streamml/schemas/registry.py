@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from streamml.errors import IncompatibleSchema, SchemaError
-from streamml.schemas.canonical import expanded, form_of, id_of_form
+from streamml.schemas.canonical import alike, expanded, form_of, id_of_form
 from streamml.schemas.compatibility import problems
 
 Version = tuple[int, int, dict[str, Any]]
@@ -34,7 +34,7 @@ class Registry:
         """
         expanded(schema)
         for _, schema_id, known in reversed(self.versions(subject)):
-            if _alike(known, schema):
+            if alike(known, schema):
                 return schema_id
         latest = self.latest(subject)
         if latest is None:
@@ -60,7 +60,7 @@ class Registry:
         known = self._schemas.get(schema_id)
         if known is None:
             self._schemas[schema_id] = dict(schema)
-        elif known != schema and not _alike(known, schema):
+        elif known != schema and not alike(known, schema):
             raise SchemaError(
                 f"schema id {schema_id} of {subject} stands for another schema already; "
                 "the ids of two registries are mixed: use one registry for all topics of an application"
@@ -92,10 +92,3 @@ class Registry:
     def belongs(self, schema_id: int, subject: str) -> bool:
         """Whether a version of `subject` has that id."""
         return schema_id in self._subjects.get(subject, {}).values()
-
-
-def _alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    try:
-        return form_of(one) == form_of(other)
-    except SchemaError:
-        return False

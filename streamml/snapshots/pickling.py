@@ -37,9 +37,12 @@ def dumps(thing: Any) -> bytes:
         SnapshotError: `thing` holds what cannot be pickled, such as a lambda.
     """
     try:
-        return _dump(thing)
-    except RecursionError:
-        return _on_a_deep_stack(lambda: _dump(thing))
+        try:
+            return _dump(thing)
+        except RecursionError:
+            return _on_a_deep_stack(lambda: _dump(thing))
+    except RecursionError as error:
+        raise SnapshotError(f"a {type(thing).__name__} is too deep to be pickled; bound its depth") from error
     except (pickle.PicklingError, AttributeError, TypeError) as error:
         raise SnapshotError(
             f"a {type(thing).__name__} cannot be pickled: {error}; "
@@ -105,7 +108,7 @@ def _on_a_deep_stack(work: Callable[[], bytes]) -> bytes:
         sys.setrecursionlimit(limit)
         threading.stack_size(size)
     if error:
-        raise SnapshotError(f"a model is too deep to be pickled: {error[0]}; bound its depth") from error[0]
+        raise error[0]
     return result[0]
 
 

@@ -55,7 +55,8 @@ def parameters(part: Base) -> tuple[list[Any], dict[str, Any]] | None:
     named: dict[str, Any] = {}
     for name, parameter in inspect.signature(type(part)).parameters.items():
         if parameter.kind is parameter.VAR_POSITIONAL:
-            positional.extend(getattr(part, name, ()))
+            values = getattr(part, name, ())
+            positional.extend(sorted(values, key=repr) if isinstance(values, set | frozenset) else values)
         elif parameter.kind is parameter.VAR_KEYWORD:
             named.update(getattr(part, name, {}))
         elif hasattr(part, name):

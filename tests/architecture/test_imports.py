@@ -17,7 +17,7 @@ LAYERS = [
     {"partitioning", "schemas"},
     {"snapshots"},
     {"topology"},
-    {"rules", "features", "models", "drift", "evaluation"},
+    {"rules", "features", "models", "drift", "evaluation", "files"},
     {"agents"},
     {"engine"},
     {"testing", "runtime"},

@@ -62,9 +62,7 @@ def test_its_life(broker: Broker) -> None:
     assert (before.running, before.answers, before.pid, before.bootstrap, before.cluster) == (False,) * 2 + (None,) * 3
     assert broker.down() is False
 
-    began = time.monotonic()
     bootstrap = broker.up()
-    assert time.monotonic() - began < 10
     assert broker.up() == Broker(broker.directory, port=0).up() == bootstrap, "a second up finds the first"
 
     status = broker.status()
@@ -74,6 +72,7 @@ def test_its_life(broker: Broker) -> None:
     assert 0 <= status.uptime < 60
     assert status.log.exists()
     process = psutil.Process(status.pid)
+    assert sum(process.cpu_times()[:2]) < 10, "ready within 10 s of a processor, however busy the machine is"
     assert process.memory_info().rss < 512 * 2**20
     listening = {c.laddr.ip for c in process.net_connections("tcp") if c.status == psutil.CONN_LISTEN}
     assert listening <= {"127.0.0.1", "::ffff:127.0.0.1"}, "nobody else on the network can reach it"

@@ -1,4 +1,4 @@
-"""Every kind of model that we recommend, through the laws of a fold. Run as a program, this file is the other process."""
+"""Every kind of model that we recommend, through the laws of a fold. Run as a program it is the other process."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 import pytest
-from confluent_kafka import Consumer, Producer
+from support.kafka import produce, read_all
 
 from streamml.errors import IncompatibleSchema, RegistryError, SchemaError
 from streamml.runtime.connection import Connection
@@ -53,7 +53,7 @@ async def test_an_incompatible_version_is_refused_before_a_byte_is_written(kafka
         with pytest.raises(IncompatibleSchema, match="price"):
             await attempt(subject, STRICT)
     await store.close()
-    assert len(_values(kafka, f"{app_name}.schemas", 1)) == 1
+    assert len(read_all(kafka, f"{app_name}.schemas")) == 1
 
 
 async def test_of_two_appliers_at_once_each_is_checked_against_the_other(kafka: str, app_name: str) -> None:
@@ -97,9 +97,7 @@ async def test_what_is_no_schema_record_is_named_by_its_place(kafka: str, app_na
     store = TopicRegistry(app_name, Connection(kafka))
     await store.register(f"{app_name}.events-value", order("price"))
     await store.close()
-    producer = Producer({"bootstrap.servers": kafka})
-    producer.produce(f"{app_name}.schemas", b"not json", b"key", partition=0)
-    producer.flush(10)
+    produce(kafka, f"{app_name}.schemas", [(b"key", b"not json")])
     with pytest.raises(RegistryError, match=rf"{app_name}\.schemas/0@\d+ is not a schema record"):
         await TopicRegistry(app_name, Connection(kafka)).load()
 
@@ -108,30 +106,7 @@ async def test_anyone_can_read_the_topic_as_json(kafka: str, app_name: str) -> N
     store = TopicRegistry(app_name, Connection(kafka))
     schema_id = await store.register(f"{app_name}.events-value", order("price"))
     await store.close()
-    (key, value), *_ = _values(kafka, f"{app_name}.schemas", 1)
-    assert key == f"{app_name}.events-value/1".encode()
-    entry = orjson.loads(value)
+    (record,) = read_all(kafka, f"{app_name}.schemas")
+    assert record.key() == f"{app_name}.events-value/1".encode()
+    entry = orjson.loads(record.value() or b"")
     assert (entry["id"], entry["version"], entry["schema"]["name"]) == (schema_id, 1, "Order")
-
-
-def _values(bootstrap: str, topic: str, expected: int) -> list[tuple[bytes, bytes]]:
-    consumer = Consumer(
-        {
-            "bootstrap.servers": bootstrap,
-            "group.id": "independent",
-            "auto.offset.reset": "earliest",
-            "isolation.level": "read_committed",
-            "enable.partition.eof": True,
-        }
-    )
-    consumer.subscribe([topic])
-    found: list[tuple[bytes, bytes]] = []
-    try:
-        while True:
-            message = consumer.poll(10)
-            assert message is not None, f"{topic} holds {len(found)} records, {expected} were expected"
-            if message.error():
-                return found
-            found.append((message.key() or b"", message.value() or b""))
-    finally:
-        consumer.close()

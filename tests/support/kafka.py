@@ -159,7 +159,7 @@ def _reader(bootstrap: str, isolation: str = "read_committed") -> Iterator[Consu
 
 
 def _end(reader: Consumer, part: TopicPartition, patience: float = 30.0) -> int:
-    """The end offset of a partition, waited for while the broker has only heard of the topic and does not lead it yet."""
+    """The end offset of a partition, waited for while the broker knows the topic but does not lead it yet."""
     until = time.monotonic() + patience
     while True:
         try:

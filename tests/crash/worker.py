@@ -1,0 +1,81 @@
+"""A process that runs one toy task until it is told to stop. Law: it dies where it is told to, and reports when it is ready.
+
+Usage: python -m crash.worker BOOTSTRAP APP TASK [POINT:N]; with a point it kills itself the N-th time that point is reached.
+It prints `ready` once its units are at work, and one line per failure.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+import time
+
+from crash.toys import TASKS
+from streamml.errors import StreammlError
+from streamml.runtime.clients import Tuning
+from streamml.runtime.connection import Connection
+from streamml.runtime.plane import Plane
+
+QUICK = Tuning(session_timeout_ms=1_500, heartbeat_interval_ms=300, transaction_timeout_ms=5_000, max_records=100)
+"""A dead worker is noticed soon, and transactions are small, so that a kill has many places to hit."""
+
+
+def killer(point: str, after: int) -> object:
+    left = {point: after}
+
+    def fault(reached: str) -> None:
+        if reached == point:
+            left[point] -= 1
+            if left[point] <= 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    return fault
+
+
+async def work(bootstrap: str, app: str, task: str, point: str | None) -> None:
+    fault = None
+    if point is not None:
+        name, _, count = point.partition(":")
+        fault = killer(name, int(count))
+    plane = Plane(
+        app,
+        TASKS[task],
+        Connection(bootstrap),
+        lambda: time.time_ns() // 1_000_000,
+        lambda role: f"{app}.{role}",
+        {},
+        QUICK,
+        fault,  # type: ignore[arg-type]
+    )
+    ending = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ending.set)
+    await plane.start()
+    told = False
+    while not ending.is_set():
+        plane.check()
+        if plane.ready and not told:
+            told = True
+            print("ready", flush=True)
+        try:
+            await asyncio.wait_for(ending.wait(), 0.05)
+        except TimeoutError:
+            pass
+    await plane.stop()
+    print("left", flush=True)
+
+
+def main() -> int:
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    try:
+        asyncio.run(work(*sys.argv[1:4], sys.argv[4] if len(sys.argv) > 4 else None))
+    except StreammlError as error:
+        print(error, flush=True)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
