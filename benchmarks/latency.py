@@ -1,4 +1,5 @@
-"""End-to-end latency: from an event handed to its producer to its prediction in the hands of a read_committed consumer."""
+"""End-to-end latency: from an event handed to its producer to its prediction in the hands of a read_committed
+consumer."""
 
 from __future__ import annotations
 
@@ -81,5 +82,5 @@ def _read(bootstrap: str, app: str, count: int, seen: dict[bytes, float]) -> Non
     while len(seen) < count and time.monotonic() < end:
         message = consumer.poll(1.0)
         if message is not None and message.error() is None:
-            seen[message.key()] = time.monotonic()
+            seen[message.key() or b""] = time.monotonic()
     consumer.close()

@@ -1,4 +1,5 @@
-"""The topology that the benchmarks run: nine numeric features, one linear model, one detector, labels 1,000 events late.
+"""The topology that the benchmarks run: nine numeric features, one linear model, one detector, labels 1,000 events
+late.
 
 Its name comes from `STREAMML_BENCH_APP`, so that each run has topics of its own.
 """

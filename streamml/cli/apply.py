@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from streamml.cli.options import Bootstrap, Properties, Property, Registry, TopologyPath, checked, connection
+from streamml.cli.options import Bootstrap, Properties, Property, Registry, TopologyPath, checked, connection, reach
 from streamml.cli.terminal import fail, interactive, note, one_line, plain_logs
 from streamml.errors import StreammlError
 
@@ -40,6 +40,7 @@ async def make_ready(
     """Show the plan, ask, and carry it out. Exits with code 1 if it is refused; nothing has been written then."""
     from streamml.runtime.applying import carry_out, open_store, plan
 
+    await reach(where)
     store = open_store(topology.name, where, registry)
     try:
         found = await plan(topology, where, store)

@@ -97,6 +97,13 @@ def properties_of(properties: Sequence[str] | None, file: Path | None) -> dict[s
     return given
 
 
+async def reach(where: Connection) -> None:
+    """Raise BrokerError at once if no broker answers, or if one refuses these credentials."""
+    from streamml.runtime.connection import wait_for_broker
+
+    await wait_for_broker(where, 0.0)
+
+
 def signing_key() -> bytes | None:
     """The key that snapshots are signed with, from STREAMML_SIGNING_KEY."""
     return os.environ.get("STREAMML_SIGNING_KEY", "").encode() or None

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from streamml.cli.bars import sending_bar
-from streamml.cli.options import Bootstrap, Properties, Property, Registry, TopologyPath, connection, load
+from streamml.cli.options import Bootstrap, Properties, Property, Registry, TopologyPath, connection, load, reach
 from streamml.cli.terminal import error, note, plain_logs
 from streamml.errors import DecodeError, StreammlError
 
@@ -116,6 +116,7 @@ async def _send(
     from streamml.runtime.applying import open_store, registered
     from streamml.runtime.produce import Message, produce
 
+    await reach(where)
     source = topology.events if role == "events" else topology.feedback
     schema_id = 0
     if source.format == "avro":

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streamml.cli.options import Bootstrap, Properties, Property, Registry, TopologyPath, connection, load
+from streamml.cli.options import Bootstrap, Properties, Property, Registry, TopologyPath, connection, load, reach
 from streamml.cli.terminal import plain_logs
 from streamml.errors import StreammlError
 
@@ -65,6 +65,7 @@ async def _tail(
     from streamml.runtime.applying import open_store
     from streamml.runtime.tail import Decoder, tail
 
+    await reach(where)
     store = open_store(topology.name, where, registry)
     decoder = Decoder(store)
     render = Renderer(topology, role, decoder)

@@ -287,6 +287,7 @@ def _over(
     return Run(
         topology=options.topology,
         app=topology.name,
+        bootstrap=options.bootstrap,
         delay=options.delay,
         rate=options.rate or None,
         malformed_events=bad.count("events"),

@@ -2,8 +2,8 @@
 
 The keys of the JSON object, which stay:
 
-- `ok`, and `failures`: a line for each law that was broken; `topology`, `app` (the prefix of the topics), `delay` (in
-  rows), `rate` (rows a second asked for, null for no bound);
+- `ok`, and `failures`: a line for each law that was broken; `topology`, `app` (the prefix of the topics), `bootstrap`
+  (where they stay; null where they are gone), `delay` (in rows), `rate` (rows a second asked for, null for no bound);
 - `events` and `labels`: {`in` the topic, `malformed` of them on purpose}; `predictions`, `examples`, `quarantined`, and
   `rules` (quarantined by rule);
 - `lost`, `doubled`, `altered`, `disordered`, `foreseen`, `unlabelled`, `orphans`: see `flow.Flow`;
@@ -41,6 +41,7 @@ class Run:
 
     topology: str
     app: str
+    bootstrap: str | None
     delay: int
     rate: float | None
     malformed_events: int
@@ -72,6 +73,7 @@ def as_json(run: Run) -> dict[str, Any]:
         "failures": run.failures,
         "topology": run.topology,
         "app": run.app,
+        "bootstrap": run.bootstrap,
         "delay": run.delay,
         "rate": run.rate,
         "events": {"in": flow.events, "malformed": run.malformed_events},
@@ -171,6 +173,8 @@ def _figures(run: Run) -> Iterator[tuple[str, Text]]:
     memory, cpu = f"{run.peak_memory / 1e6:,.0f} MB at most", run.cpu_us_per_event
     yield "worker", Text(memory if cpu is None else f"{memory}, {cpu:,.0f} us of CPU an event, models included")
     yield "alerts", Text(f"{audit.alerts_opened} opened, {audit.alerts_open} open")
+    if run.bootstrap is not None:
+        yield "topics", Text(f"{run.app}.* stay at {run.bootstrap}")
     yield "time", Text(", ".join(f"{phase} {spent:.1f} s" for phase, spent in run.seconds.items()))
 
 

@@ -33,6 +33,8 @@ class Worker:
         self.log = log
         self.peak_memory = 0
         self.cpu_seconds = 0.0
+        """CPU time used since it was ready; importing its libraries and starting is not counted."""
+        self._cpu_before = 0.0
         command = [sys.executable, "-m", "streamml", "run", topology, *options, "--web-port", str(self.port)]
         with log.open("wb") as out:
             # A session of its own: a Ctrl-C at the terminal is for the demo, which then stops its worker in order.
@@ -63,6 +65,8 @@ class Worker:
             if time.monotonic() > until:
                 raise StreammlError(f"the worker is not ready after {patience:.0f} s: {self._last_words()}")
             time.sleep(_POLL_S)
+        self.check()
+        self._cpu_before = self.cpu_seconds
 
     def check(self) -> None:
         """Note its memory and CPU time. Raises StreammlError if it has ended."""
@@ -74,7 +78,7 @@ class Worker:
             used = self._usage.cpu_times()
         except psutil.Error:
             return
-        self.cpu_seconds = used.user + used.system
+        self.cpu_seconds = used.user + used.system - self._cpu_before
 
     def status(self) -> dict[str, Any]:
         """Its `/status.json`; empty if it does not answer now."""

@@ -13,10 +13,14 @@ from streamml.topology import FeatureDrift, Topology
 Scope = Literal["partition", "whole"]
 
 FOREVER = {"retention.ms": "-1", "retention.bytes": "-1"}
-OURS = {"message.timestamp.after.max.ms": str((1 << 63) - 1)}
-"""Record timestamps are event times, which may be ahead of the broker's clock, or decades behind it: so time never
-deletes them."""
+LONGEST = str((1 << 63) - 1)
 
+OURS = {"message.timestamp.after.max.ms": LONGEST, "segment.ms": LONGEST}
+"""Record timestamps are event times, which may be ahead of the broker's clock, or decades behind it: so time neither
+refuses nor deletes our records, and cuts no segment."""
+
+COMPACTED = {"cleanup.policy": "compact", "segment.bytes": str(32 << 20), "min.cleanable.dirty.ratio": "0.2"}
+"""Only closed segments are compacted, so they are small."""
 
 LARGE = {"max.message.bytes": str(16 << 20)}
 """Whatever fits into the outside topics fits into the quarantine, with its reason."""
@@ -88,7 +92,7 @@ def stages(topology: Topology) -> list[Stage]:
 
 def topics(topology: Topology) -> list[TopicLayout]:
     """The topics, in the order in which records flow through them. Retention of `user's` topics is theirs to set."""
-    many, forever, compacted = topology.partitions, {**OURS, **FOREVER}, {**OURS, "cleanup.policy": "compact"}
+    many, forever, compacted = topology.partitions, {**OURS, **FOREVER}, {**OURS, **COMPACTED}
 
     def ours(role: Role, partitions: int, carries: str, config: Mapping[str, str], schema: bool = True) -> TopicLayout:
         return TopicLayout(role, topology.topic(role), partitions, "streamml", carries, config, schema)

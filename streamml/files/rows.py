@@ -51,8 +51,9 @@ class Rows:
         self._size = size
         self.columns: list[str] | None = None
         if kind in _CSV:
-            text = io.TextIOWrapper(content, encoding="utf-8-sig", newline="")
-            reader = csv.reader(text, strict=True)
+            # Kept: a wrapper that is collected closes the file under it.
+            self._text = io.TextIOWrapper(content, encoding="utf-8-sig", newline="")
+            reader = csv.reader(self._text, strict=True)
             self.columns = self._header(reader)
             self._items = self._csv(reader, self.columns)
         else:
@@ -157,4 +158,5 @@ def open_rows(path: Path) -> Iterator[Rows]:
     with raw:
         size = path.stat().st_size
         content: Any = gzip.GzipFile(fileobj=raw) if zipped else raw
-        yield Rows(path, raw, size, content, kind[0])
+        rows = Rows(path, raw, size, content, kind[0])
+        yield rows

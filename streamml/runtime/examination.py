@@ -47,7 +47,7 @@ class Finding(NamedTuple):
     fix: str = ""
 
 
-async def examine_broker(connection: Connection, wait: float = 3.0) -> list[Finding]:
+async def examine_broker(connection: Connection, wait: float = 0.0) -> list[Finding]:
     """Does a broker answer, with the settings that exactly-once and long-lived offsets need? `wait` is in seconds."""
     try:
         await wait_for_broker(connection, wait)

@@ -83,7 +83,14 @@ class TopicRegistry:
         if self._writer is None:
             await ensure_topics(self._connection, [self._spec])
             self._writer = Outbox(
-                self._connection, f"{self._app}-schemas", self.topic, {"schemas": self.topic}, None, 0, Tuning()
+                self._connection,
+                transactional_id=f"{self._app}-schemas",
+                group=self.topic,
+                topics={"schemas": self.topic},
+                changelog=None,
+                unit=0,
+                tuning=Tuning(),
+                fault=lambda point: None,
             )
             await self._writer.start()
             await self._read()

@@ -92,9 +92,9 @@ class Program:
         return values
 
     def jump(self, expression: str) -> None:
-        """Go on at another byte; in the expression, `size` is that of all the data."""
+        """Go on at a later byte; in the expression, `size` is that of all the data."""
         self._flush()
-        self._emit(f"p = {expression}")
+        self._emit(f"q = {expression}", "if q < p: raise IndexError", "p = q")
 
     def build(self, header: bytes, result: str, refuse: Decode, *, whole: bool = True) -> Decode:
         """The decoder that returns `result`. Data without `header` is handed to `refuse`; not `whole`: the end is not

@@ -1,4 +1,4 @@
-"""The files for Docker say what the rest of the project says. Law: every command in them is one that `streamml` understands."""
+"""The files for Docker agree with the rest of the project. Law: `streamml` understands every command in them."""
 
 from __future__ import annotations
 

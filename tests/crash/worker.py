@@ -19,7 +19,7 @@ from streamml.runtime.clients import Tuning
 from streamml.runtime.connection import Connection
 from streamml.runtime.plane import Plane
 
-QUICK = Tuning(session_timeout_ms=1_500, heartbeat_interval_ms=300, transaction_timeout_ms=5_000, max_records=100)
+QUICK = Tuning(session_timeout_ms=1_200, heartbeat_interval_ms=250, transaction_timeout_ms=5_000, max_records=100)
 """A dead worker is noticed soon, and transactions are small, so that a kill has many places to hit."""
 
 

@@ -101,7 +101,10 @@ def test_what_is_wrong_with_the_bytes_is_named(data: bytes | None, rule: str, sa
     ("kind", "body"),
     [
         ({"type": "array", "items": "double"}, b"\xfe\xff\xff\xff\xff\xff\xff\xff\xff\1"),
-        ({"type": "array", "items": {"type": "fixed", "name": "F", "size": 3}}, b"\xfe\xff\xff\xff\xff\xff\xff\xff\xff\1"),
+        (
+            {"type": "array", "items": {"type": "fixed", "name": "F", "size": 3}},
+            b"\xfe\xff\xff\xff\xff\xff\xff\xff\xff\1",
+        ),
         ({"type": "map", "values": "string"}, b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\1\0"),
         ("bytes", b"\xfe\xff\xff\xff\xff\xff\xff\xff\xff\1"),
     ],

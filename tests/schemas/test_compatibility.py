@@ -49,7 +49,10 @@ FINE = {
     "another namespace": (record(A, namespace="x"), record(A, namespace="y")),
     "symbol added": (record(("e", enum("A"))), record(("e", enum("A", "B")))),
     "symbol removed, with a default": (record(("e", enum("A", "B"))), record(("e", enum("A", default="A")))),
-    "items wider": (record(("a", {"type": "array", "items": "int"})), record(("a", {"type": "array", "items": "long"}))),
+    "items wider": (
+        record(("a", {"type": "array", "items": "int"})),
+        record(("a", {"type": "array", "items": "long"})),
+    ),
     "values wider": (record(("a", {"type": "map", "values": "int"})), record(("a", {"type": "map", "values": "long"}))),
     "nested field with a default": (record(("n", record(A, name="N"))), record(("n", record(A, DEFAULT, name="N")))),
     "long to milliseconds": (record(A), record(("a", MILLIS))),
@@ -71,7 +74,11 @@ BROKEN = {
     ),
     "record renamed": (record(A), record(A, name="S"), "the record was of type R and is now of type S"),
     "symbol removed": (record(("e", enum("A", "B"))), record(("e", enum("A"))), "field e lost the symbol B"),
-    "enum renamed": (record(("e", enum("A"))), record(("e", enum("A", name="G"))), "field e was of type E and is now of"),
+    "enum renamed": (
+        record(("e", enum("A"))),
+        record(("e", enum("A", name="G"))),
+        "field e was of type E and is now of",
+    ),
     "fixed resized": (record(("f", fixed(2))), record(("f", fixed(3))), "field f was 2 bytes wide and is now 3"),
     "items": (
         record(("a", {"type": "array", "items": "string"})),

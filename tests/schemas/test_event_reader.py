@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -99,7 +99,7 @@ MICRO_TIMES = st.integers(0, 253_402_300_799_999_999)
 )
 def test_the_same_event_is_the_same_in_both_formats(event: dict[str, Any]) -> None:
     seconds, micros = divmod(event["exact"], 1_000_000)
-    moment = datetime.fromtimestamp(seconds, timezone.utc).replace(microsecond=micros)
+    moment = datetime.fromtimestamp(seconds, UTC).replace(microsecond=micros)
     written = {**event, "exact": moment.isoformat(), "raw": event["raw"].decode("latin-1")}
     first, second = AVRO.read(CODEC.encode(event)), JSON.read(orjson.dumps(written))
     assert first == second == {**event, "exact": event["exact"] // 1000}
@@ -227,7 +227,12 @@ def test_an_integer_is_a_double_if_it_is_exactly_one() -> None:
 @pytest.mark.parametrize("path", ["x", "maybe", "place.lat", "sizes{}"])
 def test_avro_numbers_that_no_model_survives_are_refused(bad: float, path: str) -> None:
     event = {**GOOD, "raw": b""}
-    change = {"x": {"x": bad}, "maybe": {"maybe": bad}, "place.lat": {"place": {"lat": bad}}, "sizes{}": {"sizes": {"s": bad}}}
+    change = {
+        "x": {"x": bad},
+        "maybe": {"maybe": bad},
+        "place.lat": {"place": {"lat": bad}},
+        "sizes{}": {"sizes": {"s": bad}},
+    }
     refused = refusal(AVRO, CODEC.encode({**event, **change[path]}))
     assert (refused.rule, refused.field) == ("finite", path)
 

@@ -54,7 +54,10 @@ def test_a_path_or_the_schema_itself(tmp_path: Path) -> None:
         ({"type": "record", "name": "R", "fields": [{"name": "a", "type": ["null", ["long"]]}]}, "union at a"),
         ({"type": "record", "name": "R", "fields": [{"name": "a", "type": "long", "default": "x"}]}, "efault"),
         ({"type": "record", "name": "R", "fields": [{"name": "a", "type": ["null", "R"]}]}, "contains itself"),
-        ({"type": "record", "name": "R", "fields": [{"name": "a", "type": {"type": "array", "items": "null"}}]}, "array"),
+        (
+            {"type": "record", "name": "R", "fields": [{"name": "a", "type": {"type": "array", "items": "null"}}]},
+            "array",
+        ),
         ({}, "not an Avro schema"),
     ],
 )

@@ -36,7 +36,9 @@ def evolved(draw: st.DrawFn) -> tuple[Any, Any, Any]:
             kind = ["null", kind]
         name = field["name"]
         fields.append(
-            {"name": f"new_{name}", "aliases": [name], "type": kind} if change == "rename" else {"name": name, "type": kind}
+            {"name": f"new_{name}", "aliases": [name], "type": kind}
+            if change == "rename"
+            else {"name": name, "type": kind}
         )
     for i in range(draw(st.integers(0, 2))):
         kind, default = draw(st.sampled_from(NEW))

@@ -62,6 +62,8 @@ def test_times_have_their_logical_type_for_readers_outside() -> None:
     assert read["time"].isoformat() == "2023-11-14T22:13:20+00:00"
 
 
-@given(st.dictionaries(st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,8}", fullmatch=True), st.booleans(), min_size=1, max_size=5))
+@given(
+    st.dictionaries(st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,8}", fullmatch=True), st.booleans(), min_size=1, max_size=5)
+)
 def test_any_feature_names_make_a_schema(names: dict[str, bool]) -> None:
     Codec(system_schemas([(n, "double", optional) for n, optional in names.items()], "string", True)["examples"], 1)

@@ -1,0 +1,45 @@
+"""Taking records: log order in a partition, inputs side by side, nothing left behind."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streamml.records import LogRecord, TopicPartition
+from streamml.runtime.inbox import Inbox
+
+A0, A1, B0 = TopicPartition("a", 0), TopicPartition("a", 1), TopicPartition("b", 0)
+
+
+def log(tp: TopicPartition, count: int) -> list[LogRecord]:
+    return [LogRecord(tp.topic, tp.partition, 3 * i, 0, None, None) for i in range(count)]
+
+
+@given(st.integers(0, 40), st.integers(0, 40), st.integers(0, 40), st.lists(st.integers(1, 30), min_size=1))
+def test_everything_is_taken_once_and_in_order(a0: int, a1: int, b0: int, limits: list[int]) -> None:
+    inbox = Inbox({A0: "a", A1: "a", B0: "b"}, ("b", "a"))
+    fetched = {A0: log(A0, a0), A1: log(A1, a1), B0: log(B0, b0)}
+    assert inbox.put(fetched) == a0 + a1 + b0
+    taken: dict[TopicPartition, list[LogRecord]] = {A0: [], A1: [], B0: []}
+    turn = 0
+    while inbox.size:
+        limit = limits[turn % len(limits)]
+        turn += 1
+        waiting = inbox.size
+        batch, offsets = inbox.take(limit)
+        assert list(batch) == [role for role in ("b", "a") if role in batch]
+        records = [r for role in batch for r in batch[role]]
+        assert len(records) == waiting - inbox.size <= limit + 3
+        for record in records:
+            taken[TopicPartition(record.topic, record.partition)].append(record)  # type: ignore[arg-type]
+        for tp, offset in offsets.items():
+            assert taken[tp][-1].offset + 1 == offset
+    assert taken == fetched
+
+
+def test_inputs_advance_in_proportion() -> None:
+    inbox = Inbox({A0: "a", B0: "b"}, ("a", "b"))
+    inbox.put({A0: log(A0, 900), B0: log(B0, 100)})
+    batch, _ = inbox.take(100)
+    assert {role: len(records) for role, records in batch.items()} == {"a": 90, "b": 10}
+    assert (inbox.waiting(A0), inbox.waiting(B0), inbox.waiting(A1)) == (810, 90, 0)
