@@ -74,6 +74,7 @@ def _send(producer: Producer, topic: str, key: str, value: bytes, timestamp: int
 
 
 def frame(topic: str, schema: dict[str, Any]) -> Any:
+    """A function from a value to its bytes in `topic`."""
     header = b"\x00" + Registry().register(f"{topic}-value", schema).to_bytes(4, "big")
     parsed = fastavro.parse_schema(schema)
 

@@ -37,7 +37,7 @@ PREDICTION: dict[str, Any] = {
 }
 _HEADER = b"\x00" + (1).to_bytes(4, "big")
 _AT_LEAST = 500
-_AT_ONCE = 2000
+_AT_ONCE = 500
 _PATIENCE = 30.0
 
 Output = tuple[bytes, bytes, int]
@@ -121,8 +121,8 @@ async def drain(bootstrap: str, app: str, events: int, interval: float) -> dict[
                 transactions, last = transactions + 1, time.monotonic()
             elif time.monotonic() - last > _PATIENCE:
                 raise SystemExit(
-                    f"{app}: {loop.events} events and {loop.labels} labels in {_PATIENCE:.0f} s, expected {events} of each; "
-                    "fill new topics with benchmarks/load.py"
+                    f"{app}: after {loop.events} events and {loop.labels} labels nothing came for {_PATIENCE:.0f} s, "
+                    f"expected {events} of each; fill new topics with benchmarks/load.py"
                 )
         used, wall = _cpu() - before, time.monotonic() - wall
     finally:
@@ -155,7 +155,8 @@ async def transact(
     taken, end = 0, time.monotonic() + interval
     while time.monotonic() < end or 0 < taken < _AT_LEAST:
         before = taken
-        # One after the other: a plain getmany() may empty one topic before it looks at the next, and then no label is late.
+        # One after the other: a plain getmany() may empty one topic before it looks at the next, and then labels come
+        # ahead of their events.
         for topic in inputs:
             parts = [part for part in consumer.assignment() if part.topic == topic]
             for part, records in (await consumer.getmany(*parts, timeout_ms=20, max_records=_AT_ONCE)).items():

@@ -11,25 +11,20 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from streamml.agents.agent import Offsets, Reading
-from streamml.agents.quarantine import REASON
 from streamml.drift import Threshold, Watch
-from streamml.errors import DecodeError, SnapshotError
+from streamml.errors import SnapshotError
 from streamml.evaluation import ServedPrequential
 from streamml.records import Batch, Record, Write, Writes
 from streamml.schemas import Codec, ExampleReader
-from streamml.snapshots import allow, dumps, loads
+from streamml.snapshots import dumps, loads
 from streamml.topology import Classification, ErrorDrift, FeatureDrift, Topology
 
 CHANGELOG = "detect-changelog"
 _REACH = 10_000
 """Labels remembered one by one for the baselines of served predictions."""
 
-_CALM_MS = 60_000
-"""Without a quarantined record for so long, the rate is taken to be zero again."""
-
-
 _ENOUGH = 100
-"""Events of a partition before a share of them means anything."""
+"""Events before a share of them means anything."""
 
 
 class Detect:
@@ -39,19 +34,16 @@ class Detect:
         self,
         topology: Topology,
         examples: ExampleReader,
-        predictions: Codec,
         features: Codec,
         metrics: Codec,
         alerts: Codec,
-        quarantine: Codec,
         report: Callable[[str], None],
     ) -> None:
         self._topology = topology
         self._classes = isinstance(topology.target, Classification)
         self._metric = "accuracy" if self._classes else "mae"
         self._served_of = examples.served
-        self._predictions, self._features, self._quarantine = predictions, features, quarantine
-        self._metrics, self._alerts = metrics, alerts
+        self._features, self._metrics, self._alerts = features, metrics, alerts
         self._report = report
         self._watches = {d.name: Watch(d) for d in topology.detectors}
         self._errors = [self._watches[d.name] for d in topology.detectors if isinstance(d, ErrorDrift)]
@@ -62,10 +54,8 @@ class Detect:
             "quarantine_rate": Threshold.quarantine_rate(),
             "degradation": Threshold.degradation(self._metric),
         }
-        self._predicted = 0
-        self._bad = 0
-        self._bad_at: int | None = None
-        self._recent_bad: dict[int, deque[int]] = {}
+        self._events = 0
+        self._recent: dict[str, deque[tuple[int, int]]] = {}
         self._changed = False
 
     def restore(self, records: Sequence[Record]) -> None:
@@ -77,7 +67,7 @@ class Detect:
                 if name in self._watches:
                     self._watches[name].loads(record.value)
                 elif name == "":
-                    self._restore(loads(record.value, allow(self._served)))
+                    self._restore(loads(record.value))
             except SnapshotError as error:
                 self._report(f"{record.topic}[{record.partition}]@{record.offset}: {error}")
 
@@ -89,11 +79,10 @@ class Detect:
         metrics: list[Write] = []
         if examples := batch.get("examples"):
             self._on_examples(examples, alerts, metrics, now)
-        if predictions := batch.get("predictions"):
-            self._on_predictions(predictions, alerts, now)
+        if reports := batch.get("metrics"):
+            self._on_serving(reports, alerts, now)
         if features := batch.get("features"):
             self._on_features(features, alerts, now)
-        self._on_quarantine(batch.get("quarantine", ()), alerts, now)
         self._changed = self._changed or any(batch.values()) or bool(alerts)
         writes: Writes = {}
         if alerts:
@@ -134,72 +123,50 @@ class Detect:
         for watch in self._errors:
             alerts += watch.feed(losses, now)
 
-    def _on_predictions(self, predictions: Sequence[Record], alerts: list[dict[str, Any]], now: int) -> None:
-        self._predicted += len(predictions)
-        # The staleness of a batch is one figure, so the last record of each partition speaks for all.
-        last = {record.partition: record for record in predictions}
-        staleness = max(self._predictions.decode(r.value or b"")["staleness"] for r in last.values())
-        bound = self._topology.serving.max_staleness
-        alerts += self._thresholds["staleness"].feed(staleness, bound, self._predicted, now)
+    def _on_serving(self, reports: Sequence[Record], alerts: list[dict[str, Any]], now: int) -> None:
+        """What the scoring partitions say of themselves, once a second each."""
+        policy, bound = self._topology.alerts, self._topology.serving.max_staleness
+        for record in reports:
+            if not (record.key or b"").startswith(b"serving/"):
+                continue
+            report = self._metrics.decode(record.value or b"")
+            partition, figures = report["model"], report["metrics"]
+            self._events += int(figures["events"])
+            alerts += self._thresholds["staleness"].feed(figures["staleness"], bound, self._events, now)
+            if policy.quarantine_rate is not None:
+                rate = self._rate(partition, int(figures["events"]), int(figures["quarantined"]))
+                alerts += self._thresholds["quarantine_rate"].feed(rate, policy.quarantine_rate, self._events, now)
+
+    def _rate(self, partition: str, events: int, quarantined: int) -> float | None:
+        """The share of bad ones among the last `Alerts.window` events or a little more; None while there are too few."""
+        recent = self._recent.setdefault(partition, deque())
+        recent.append((events, quarantined))
+        total = sum(count for count, _ in recent)
+        while total - recent[0][0] >= self._topology.alerts.window:
+            total -= recent.popleft()[0]
+        if total < min(self._topology.alerts.window, _ENOUGH):
+            return None
+        return sum(bad for _, bad in recent) / total
 
     def _on_features(self, features: Sequence[Record], alerts: list[dict[str, Any]], now: int) -> None:
         rows = [self._features.decode(record.value or b"")["values"] for record in features]
         for feature, watch in self._drifts:
             alerts += watch.feed([_number(row.get(feature)) for row in rows], now)
 
-    def _on_quarantine(self, records: Sequence[Record], alerts: list[dict[str, Any]], now: int) -> None:
-        """The rate follows from where the bad records stood in their topic: k of them within w offsets are k of w
-        events."""
-        bound, window = self._topology.alerts.quarantine_rate, self._topology.alerts.window
-        if bound is None:
-            return
-        events = self._topology.topic("events")
-        threshold = self._thresholds["quarantine_rate"]
-        for record in records:
-            source = self._source(record)
-            if source is None or source[0] != events:
-                continue
-            _, partition, offset = source
-            self._bad += 1
-            self._bad_at = now
-            recent = self._recent_bad.setdefault(partition, deque())
-            recent.append(offset)
-            while recent[0] <= offset - window:
-                recent.popleft()
-            seen = min(window, offset + 1)
-            if seen >= min(window, _ENOUGH):
-                alerts += threshold.feed(len(recent) / seen, bound, self._bad, now)
-        if threshold.open and self._bad_at is not None and now - self._bad_at >= _CALM_MS:
-            self._recent_bad.clear()
-            alerts += threshold.feed(0.0, bound, self._bad, now)
-
-    def _source(self, record: Record) -> tuple[str, int, int] | None:
-        """The topic, partition and offset that a quarantined record came from."""
-        reason = dict(record.headers).get(REASON)
-        if reason is None:
-            return None
-        try:
-            why = self._quarantine.decode(reason)
-        except DecodeError:
-            return None
-        return why["topic"], why["partition"], why["offset"]
-
     def _state(self) -> dict[str, Any]:
         return {
-            "served": self._served,
+            "served": self._served.state(),
             "thresholds": {name: threshold.state() for name, threshold in self._thresholds.items()},
-            "predicted": self._predicted,
-            "bad": self._bad,
-            "bad_at": self._bad_at,
-            "recent_bad": {p: list(offsets) for p, offsets in self._recent_bad.items()},
+            "events": self._events,
+            "recent": {partition: list(reports) for partition, reports in self._recent.items()},
         }
 
     def _restore(self, state: dict[str, Any]) -> None:
-        self._served = state["served"]
+        self._served.restore(state["served"])
         for name, threshold in self._thresholds.items():
             threshold.restore(state["thresholds"][name])
-        self._predicted, self._bad, self._bad_at = state["predicted"], state["bad"], state["bad_at"]
-        self._recent_bad = {p: deque(offsets) for p, offsets in state["recent_bad"].items()}
+        self._events = state["events"]
+        self._recent = {partition: deque(reports) for partition, reports in state["recent"].items()}
 
 
 def _number(value: Any) -> float | None:

@@ -14,7 +14,7 @@ from streamml.evaluation import Prequential
 from streamml.models import Features, Fold, FoldError, Output, digest_of
 from streamml.records import Batch, Record, TopicPartition, Write, Writes
 from streamml.schemas import Codec, ExampleReader
-from streamml.snapshots import Assembler, Snapshot, allow, dumps, loads, seal
+from streamml.snapshots import Assembler, Snapshot, dumps, loads, seal
 from streamml.topology import Model, Snapshots, Target
 
 CHANGELOG = "models"
@@ -24,9 +24,8 @@ _CANDIDATES = 3
 class Learn:
     """Test, then train: the whole `examples` topic for one model, with its prequential results and snapshots.
 
-    `skip` holds the positions whose examples made the model raise. Such an example is no part of the fold: the state
-    is built
-    anew without it. The set outlives the agent, and goes into its snapshots.
+    `skip` holds the positions whose examples made the model raise. Such an example is no part of the fold: the state is
+    built anew without it. The set outlives the agent, and goes into its snapshots.
     """
 
     def __init__(
@@ -166,7 +165,7 @@ class Learn:
 
     def _snapshot(self, now: int) -> list[Write]:
         position = self._fold.position
-        payload = dumps((self._fold.dumps(), self._prequential, sorted(self._skip)))
+        payload = dumps((self._fold.dumps(), self._prequential.state(), sorted(self._skip)))
         chunks = seal(
             payload,
             model=self._model.name,
@@ -187,10 +186,12 @@ class Learn:
 
     def _load(self, snapshot: Snapshot) -> None:
         header = snapshot.header
-        fold, prequential, skip = loads(snapshot.payload, allow(self._prequential))
-        self._skip.update(skip)
+        fold, prequential, skip = loads(snapshot.payload)
+        results = Prequential(self._target, self._window)
+        results.restore(prequential)
         self._fold = Fold.loads(self._model, self._target, fold, header["position"])
-        self._prequential = prequential
+        self._prequential = results
+        self._skip.update(skip)
         self._offset = header["offset"]
         self._sealed_position = header["position"]
 

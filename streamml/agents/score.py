@@ -17,8 +17,16 @@ from streamml.records import Batch, Record, Write, Writes
 from streamml.schemas import Codec
 
 
+REPORT_MS = 1_000
+"""How often a partition says in `metrics` how it serves."""
+
+
 class Score:
-    """One partition of `events` and `feedback`. It keeps no state but counters: the live models are by reference."""
+    """One partition of `events` and `feedback`. It keeps no state but counters: the live models are by reference.
+
+    Once a second, if there were events, it writes a record `serving/PARTITION` to `metrics`: events read and quarantined since
+    the last one, and the greatest staleness.
+    """
 
     def __init__(
         self,
@@ -27,14 +35,21 @@ class Score:
         live: LiveModels,
         features: Codec,
         predictions: Codec,
+        metrics: Codec,
         quarantine: Quarantine,
+        partition: int,
     ) -> None:
         self._validate = validate
         self._transformer = transformer
         self._live = live
         self._features = features
         self._predictions = predictions
+        self._metrics = metrics
         self._quarantine = quarantine
+        self._name = f"serving/{partition}"
+        self._read = self._refused = self._staleness = 0
+        self._reported = 0
+        self._reported_at: int | None = None
         self.scored = 0
 
     def restore(self, records: Sequence[Record]) -> None:
@@ -48,6 +63,8 @@ class Score:
         refused: list[Write] = []
         if events := batch.get("events"):
             features, predictions = self._score(events, refused, now)
+            self._read += len(events)
+            self._refused += len(refused)
             if features:
                 writes["features"] = features
                 writes["predictions"] = predictions
@@ -58,6 +75,8 @@ class Score:
             refused += bad
         if refused:
             writes["quarantine"] = refused
+        if self._read and now - (self._reported_at or 0) >= REPORT_MS:
+            writes["metrics"] = [self._report(now)]
         return writes
 
     def checkpoint(self, now: int) -> Writes:
@@ -75,12 +94,14 @@ class Score:
         valid, bad = self._validate.events(events, now)
         refused += bad
         fold = self._champion()
+        staleness = self._live.behind(fold.name)
+        self._staleness = max(self._staleness, staleness)
         served = {
             "output": {},
             "model": fold.name,
             "digest": fold.digest,
             "position": fold.position,
-            "staleness": self._live.behind(fold.name),
+            "staleness": staleness,
             "served_at": now,
             "event_time": 0,
             "id": "",
@@ -105,6 +126,27 @@ class Score:
             predictions.append((key, encode_prediction(served), time, ()))
         self.scored += len(features)
         return features, predictions
+
+    def _report(self, now: int) -> Write:
+        figures = {"events": self._read, "quarantined": self._refused, "staleness": self._staleness}
+        value = {
+            "model": self._name,
+            "digest": "",
+            "window": self._reported,
+            "first_position": 0,
+            "count": self._read,
+            "scored": self._read - self._refused,
+            "metrics": figures,
+            "cumulative": {},
+            "baselines": {},
+            "baselines_cumulative": {},
+            "losses": [],
+            "at": now,
+        }
+        self._read = self._refused = self._staleness = 0
+        self._reported += 1
+        self._reported_at = now
+        return self._name.encode(), self._metrics.encode(value), now, ()
 
     def _champion(self) -> Fold:
         fold = self._live.get(self._live.champion)

@@ -130,10 +130,12 @@ async def _run(options: Options) -> int:
             connection = await _connect(options, folder, stack, display)
             declared, topology = _declare(options, folder, topology)
             catalog = await _apply(options, topology, connection)
+            display.say(f"Kafka answers at {connection.bootstrap}; starting a worker for {topology.name}")
             worker = Worker(declared, _reach(options, folder, connection), folder / "worker.log")
             stack.callback(worker.stop)
             script = _script(options, topology, catalog)
             await asyncio.to_thread(worker.await_ready, _READY_S)
+            display.say(f"the worker is ready, its page is {worker.page}; sending {script.rows:,} events and labels")
         with clock.phase("replay"):
             progress = Progress(topology, catalog, script.rows, len(script.malformed))
             failures = await _replay(options, topology, connection, worker, script, progress, display)
@@ -141,6 +143,7 @@ async def _run(options: Options) -> int:
         if code != 0:
             failures.append(f"the worker ended with exit code {code} after SIGTERM, not 0")
         with clock.phase("audit"):
+            display.say("the worker has stopped; reading all topics anew for the audit")
             found = await _audit(topology, catalog, connection, len(script.malformed))
         over = _over(options, topology, script, found, progress, worker, code, failures, clock)
     if options.json:

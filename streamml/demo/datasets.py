@@ -72,24 +72,29 @@ DATASETS = {
 """By the name of the topology that declares them."""
 
 
-def dataset_of(name: str) -> Dataset:
-    """The stream of the shipped topology `name`. Raises StreammlError if there is none."""
-    if name not in DATASETS:
+def dataset_of(topology: str) -> Dataset:
+    """The stream of a shipped topology, given by its name or file. Raises StreammlError if there is none."""
+    dataset = DATASETS.get(Path(topology).stem)
+    if dataset is None:
         known = ", ".join(DATASETS)
-        raise StreammlError(
-            f"no data come with the topology {name}: demo plays {known}; `streamml produce` sends your own"
-        )
-    return DATASETS[name]
+        raise StreammlError(f"no data come with {topology}: the demo plays {known}; `streamml produce` sends your own")
+    return dataset
 
 
 def rows(topology: Topology, schema: Mapping[str, Any], dataset: Dataset, count: int) -> list[Row]:
-    """The first `count` rows as events of the record `schema` (the topology's), fewer if the stream is shorter."""
+    """The first `count` rows as events of the record `schema` (the topology's), fewer if the stream is shorter.
+
+    Raises:
+        StreammlError: the schema has a field for which the stream has no column.
+    """
     kinds = {field["name"]: _kind(field["type"]) for field in schema["fields"]}
     id, time = topology.events.id, topology.events.time
     read = {name: _READ[kind] for name, kind in kinds.items() if name not in (id, time)}
     label = _label(topology)
     found: list[Row] = []
     for number, line in enumerate(islice(_lines(dataset), count)):
+        if lacking := [name for name in (*read, dataset.label) if name not in line]:
+            raise StreammlError(f"the data of {topology.name} have no column {lacking[0]}: declare the shipped schema")
         at = _time(dataset, line, number)
         event = {name: read[name](line[name]) if name in read else at for name in kinds}
         event[id] = str(number) if kinds[id] == "string" else number

@@ -53,6 +53,11 @@ class Worker:
     def pid(self) -> int:
         return self._process.pid
 
+    @property
+    def page(self) -> str:
+        """The address of its status page."""
+        return f"http://{HOST}:{self.port}/"
+
     def await_ready(self, patience: float) -> None:
         """Return when all its partitions run.
 

@@ -77,11 +77,9 @@ class _Makers:
             "detect": lambda unit: Detect(
                 self._topology,
                 self._catalog.examples,
-                self._catalog.codec("predictions"),
                 self._catalog.codec("features"),
                 self._catalog.codec("metrics"),
                 self._catalog.codec("alerts"),
-                self._catalog.codec("quarantine"),
                 self._report,
             ),
             "govern": lambda unit: Govern(self._topology, self._catalog.codec("control")),
@@ -103,7 +101,9 @@ class _Makers:
             self._live,
             catalog.codec("features"),
             catalog.codec("predictions"),
+            catalog.codec("metrics"),
             self._quarantine("transform"),
+            unit,
         )
 
     def _match(self, unit: int) -> Agent:

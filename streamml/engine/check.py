@@ -34,7 +34,7 @@ def check(topology: Topology) -> list[str]:
     for model in topology.models:
         problems += check_model(model, topology.target, topology.transform.features)
     for detector in topology.detectors:
-        problems += check_detector(detector, topology.transform.features)
+        problems += check_detector(detector, topology.transform.features, topology.target)
     return problems
 
 

@@ -58,7 +58,7 @@ def stages(topology: Topology) -> list[Stage]:
         Stage(
             "score",
             ("events", "feedback"),
-            ("features", "predictions", "labels", "quarantine"),
+            ("features", "predictions", "labels", "quarantine", "metrics"),
             "partition",
             uses=tuple(m.name for m in topology.models),
         ),
@@ -75,7 +75,7 @@ def stages(topology: Topology) -> list[Stage]:
         ),
         Stage(
             "detect",
-            ("examples", "predictions", "quarantine", *watched),
+            ("examples", "metrics", *watched),
             ("metrics", "alerts"),
             "whole",
             changelog="detect-changelog",

@@ -65,7 +65,7 @@ async def examine_broker(connection: Connection, wait: float = 0.0) -> list[Find
             "broker",
             f"{release}, {count} broker{'s' * (count != 1)} at {connection.bootstrap}, cluster {cluster['cluster_id']}",
         ),
-        *_judge(settings),
+        *judge(settings),
     ]
 
 
@@ -114,7 +114,8 @@ def _schemas(found: Plan) -> Iterator[Finding]:
         yield Finding("ok", "schemas", f"all {len(found.schemas)} registered as declared")
 
 
-def _judge(settings: Mapping[str, str]) -> Iterator[Finding]:
+def judge(settings: Mapping[str, str]) -> Iterator[Finding]:
+    """What to say of a broker's settings, by their names in Kafka; those that are not known are not judged."""
     numbers = {name: int(value) for name, value in settings.items() if value.lstrip("-").isdigit()}
     retention = numbers.pop("offsets.retention.minutes", None)
     if retention is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, cast
 
 import faust
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -75,7 +75,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
     logger = FAUST_LOG
 
     def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer:
-        app = self.consumer.app
+        app = cast(App, self.consumer.app)
         return AIOKafkaConsumer(
             group_id=app.conf.id,
             client_id=app.conf.id,

@@ -21,6 +21,7 @@ from streamml.runtime.monitoring import Plane, Sources
 log = logging.getLogger(__name__)
 CHECK_EVERY = 1.0
 CHECK_AT_START = 0.1
+STOP_WITHIN = 30.0
 
 
 class PlaneService(Service):
@@ -115,6 +116,7 @@ class Host(faust.Worker):
 
     def __init__(self, app: App, *services: Any) -> None:
         self._finished = asyncio.Event()
+        self._ending = False
         self.failure: str | None = None
         super().__init__(
             app,
@@ -145,8 +147,17 @@ class Host(faust.Worker):
         await self._finished.wait()
         return 1 if self.failure is not None else 0
 
-    async def on_shutdown(self) -> None:
-        self._finished.set()
+    async def stop(self) -> None:
+        """Stop every part, at most for `STOP_WITHIN` seconds: what hangs then is left to the end of the process."""
+        if self._ending:
+            return
+        self._ending = True
+        try:
+            await asyncio.wait_for(super().stop(), STOP_WITHIN)
+        except Exception as error:
+            log.warning("while stopping: %s", one_line(error))
+        finally:
+            self._finished.set()
 
     def change_workdir(self, path: Any) -> None:
         """Stay where the user started us."""

@@ -27,7 +27,7 @@ _IN_FLIGHT = 20_000
 
 
 class Message(NamedTuple):
-    """A record to produce; the timestamp is in ms, None means now."""
+    """A record to produce, with a key or a value at least; the timestamp is in ms, None means now."""
 
     topic: str
     key: bytes | None

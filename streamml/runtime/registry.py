@@ -45,12 +45,12 @@ def change_of(registry: Registry, subject: str, schema: Mapping[str, Any]) -> tu
     """
     versions = registry.versions(subject)
     trial = Registry()
-    for version in versions:
-        trial.add(subject, *version)
+    for known in versions:
+        trial.add(subject, *known)
     schema_id = trial.register(subject, schema)
-    for version, known, _ in reversed(versions):
-        if known == schema_id:
-            return "unchanged", version, known
+    for version, existing, _ in reversed(versions):
+        if existing == schema_id:
+            return "unchanged", version, existing
     return ("changed" if versions else "new"), (versions[-1][0] + 1 if versions else 1), schema_id
 
 

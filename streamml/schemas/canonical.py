@@ -8,7 +8,7 @@ not milliseconds.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from typing import Any, TypeAlias
 
@@ -23,6 +23,8 @@ Avro: TypeAlias = Any
 PRIMITIVES = frozenset({"null", "boolean", "int", "long", "float", "double", "string", "bytes"})
 _KEPT = ("logicalType", "precision", "scale")
 _MAX_DEPTH = 64
+_MAX_PARTS = 10_000
+"""A few lines of types that refer to each other twice can stand for more parts than there is memory."""
 
 
 def canonical(schema: Any) -> Avro:
@@ -126,24 +128,28 @@ def expanded(schema: Any, *, logical: bool = True) -> Avro:
             be made to go on for ever.
     """
     form = canonical(schema)
-    return _expand(form, names_of(form), (), logical)
+    return _expand(form, names_of(form), (), logical, iter(range(_MAX_PARTS)))
 
 
-def _expand(schema: Avro, names: Mapping[str, Avro], inside: tuple[str, ...], logical: bool) -> Avro:
+def _expand(
+    schema: Avro, names: Mapping[str, Avro], inside: tuple[str, ...], logical: bool, budget: Iterator[int]
+) -> Avro:
+    if next(budget, None) is None:
+        raise SchemaError(f"the schema has more than {_MAX_PARTS} parts once its references are replaced; flatten it")
     if isinstance(schema, str):
-        return schema if schema in PRIMITIVES else _expand(names[schema], names, inside, logical)
+        return schema if schema in PRIMITIVES else _expand(names[schema], names, inside, logical, budget)
     if isinstance(schema, list):
-        return [_expand(branch, names, inside, logical) for branch in schema]
+        return [_expand(branch, names, inside, logical, budget) for branch in schema]
     out = dict(schema) if logical else {k: v for k, v in schema.items() if k not in _KEPT}
     if "name" in out:
         if out["name"] in inside:
             raise SchemaError(f"type {out['name']} contains itself; such records are not supported, flatten it")
         inside = (*inside, out["name"])
     if "fields" in out:
-        out["fields"] = [{**f, "type": _expand(f["type"], names, inside, logical)} for f in out["fields"]]
+        out["fields"] = [{**f, "type": _expand(f["type"], names, inside, logical, budget)} for f in out["fields"]]
     for key in ("items", "values"):
         if key in out:
-            out[key] = _expand(out[key], names, inside, logical)
+            out[key] = _expand(out[key], names, inside, logical, budget)
     if out["type"] == "array" and _takes_no_bytes(out["items"]):
         raise SchemaError("an array whose items take no bytes is not supported: its length could be anything")
     return out["type"] if out["type"] in PRIMITIVES and len(out) == 1 else out

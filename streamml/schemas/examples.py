@@ -28,6 +28,9 @@ class ExampleReader:
     served: Callable[[bytes | None], tuple[Any, dict[str, Any]]]
     """(label value, prediction record). The features are not decoded. Raises DecodeError."""
 
+    scored: Callable[[bytes | None], tuple[Any, dict[str, Any], int]]
+    """(label value, output served, position of the model that served it), and no more decoded. Raises DecodeError."""
+
     def __init__(
         self,
         schema: Mapping[str, Any],
@@ -44,6 +47,7 @@ class ExampleReader:
         given = features["fields"][-1]["type"]
         self._optional = tuple(sorted(name for name, _, optional in values if optional))
         self.served = self._build_served(label, prediction, header)
+        self.scored = self._build_scored(label, prediction, header)
         if all(kind == "double" and not optional for _, kind, optional in values):
             self.learnable = self._build_tail(label, given, header)
         else:
@@ -52,9 +56,16 @@ class ExampleReader:
 
     def _build_served(self, label: Avro, prediction: Avro, header: bytes) -> Decode:
         program = Program()
-        value = program.fields(label)["value"]
+        value = program.fields(label, only={"value"})["value"]
         result = f"({value}, {program.read(prediction)})"
         return program.build(header, result, self._older_served, whole=False)
+
+    def _build_scored(self, label: Avro, prediction: Avro, header: bytes) -> Decode:
+        program = Program()
+        value = program.fields(label, only={"value"})["value"]
+        said = program.fields(prediction, only={"output", "position"})
+        result = f"({value}, {said['output']}, {said['position']})"
+        return program.build(header, result, self._older_scored, whole=False)
 
     def _build_tail(self, label: Avro, values: Avro, header: bytes) -> Decode:
         program = Program()
@@ -64,9 +75,9 @@ class ExampleReader:
 
     def _build_whole(self, label: Avro, prediction: Avro, features: Avro, header: bytes) -> Decode:
         program = Program()
-        value = program.fields(label)["value"]
-        program.fields(prediction)
-        values = program.fields(features)["values"]
+        value = program.fields(label, only={"value"})["value"]
+        program.fields(prediction, only=())
+        values = program.fields(features, only={"values"})["values"]
         return program.build(header, f"({value}, {values})", self._older_learnable)
 
     def _present(self, data: bytes | None) -> tuple[Any, dict[str, Any]]:
@@ -83,6 +94,10 @@ class ExampleReader:
     def _older_served(self, data: bytes | None) -> tuple[Any, dict[str, Any]]:
         example = self._versions.decode(data)
         return example["label"]["value"], example["prediction"]
+
+    def _older_scored(self, data: bytes | None) -> tuple[Any, dict[str, Any], int]:
+        example = self._versions.decode(data)
+        return example["label"]["value"], example["prediction"]["output"], example["prediction"]["position"]
 
     def _find(self, schema_id: int) -> Any:
         if self._registry is None:

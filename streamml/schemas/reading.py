@@ -10,7 +10,7 @@ only ends the reading.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from copy import deepcopy
 from math import hypot
 from struct import Struct
@@ -82,13 +82,31 @@ class Program:
             self._blocks(name, schema, kind, path)
         return name
 
-    def fields(self, schema: Avro, path: str = "") -> dict[str, str]:
-        """Read a record; the expression of each of its fields by name."""
+    def skip(self, schema: Avro) -> None:
+        """Pass over one value; the text and the times of our own records cost less than to be read."""
+        kind = kind_of(schema)
+        if kind not in ("string", "bytes", "long"):
+            self.read(schema)
+            return
+        self._flush()
+        if kind == "long":
+            self._emit("while data[p] > 127: p += 1", "p += 1")
+        else:
+            self._emit(f"p += {self._varint()} >> 1")
+
+    def fields(self, schema: Avro, path: str = "", only: Collection[str] | None = None) -> dict[str, str]:
+        """Read a record; the expression of each of its fields by name. Fields but `only` are passed over."""
         values: dict[str, str] = {}
         for field in schema["fields"]:
-            value = self.read(field["type"], f"{path}.{field['name']}" if path else field["name"])
-            if not field.get("skipped"):
-                values[field["name"]] = value
+            if only is not None and field["name"] not in only:
+                self.skip(field["type"])
+                continue
+            if field.get("skipped"):
+                finite, self._finite = self._finite, False
+                self.read(field["type"])
+                self._finite = finite
+                continue
+            values[field["name"]] = self.read(field["type"], f"{path}.{field['name']}" if path else field["name"])
         return values
 
     def jump(self, expression: str) -> None:
@@ -98,7 +116,11 @@ class Program:
 
     def build(self, header: bytes, result: str, refuse: Decode, *, whole: bool = True) -> Decode:
         """The decoder that returns `result`. Data without `header` is handed to `refuse`; not `whole`: the end is not
-        looked at."""
+        looked at.
+
+        Raises:
+            SchemaError: Python cannot nest its blocks as deep as the schema nests arrays, maps and unions.
+        """
         self._flush()
         if self._numbers:
             names = ", ".join(name for name, _ in self._numbers)
@@ -135,7 +157,10 @@ class Program:
             "misfit": _misfit,
             "DecodeError": DecodeError,
         }
-        exec(source, scope)
+        try:
+            exec(source, scope)
+        except (SyntaxError, RecursionError, MemoryError) as error:
+            raise SchemaError("the schema is nested too deeply to be read; flatten it") from error
         decode: Decode = scope["decode"]
         return decode
 

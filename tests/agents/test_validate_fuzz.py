@@ -83,7 +83,7 @@ def test_ten_thousand_mutated_records(format: Any) -> None:
         assert len(offsets) == len(refused)
         for key, value, timestamp, headers in refused:
             original = batch[bench.reasons.decode(dict(headers)[REASON])["offset"]]
-            assert (key, value, timestamp) == original[4:6] + (original.timestamp,)
+            assert (key, value, timestamp) == (*original[4:6], original.timestamp)
     # The mutations reach every kind of refusal that the format knows.
     kinds = {"avro": {"truncated", "magic", "schema_id", "malformed", "trailing", "finite"}, "json": {"json", "schema"}}
     assert bench.validate.counts.keys() >= kinds[format]

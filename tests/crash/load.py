@@ -8,9 +8,10 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from support.kafka import produce
+
 from streamml.runtime.admin import TopicSpec, ensure_topics
 from streamml.runtime.connection import Connection
-from support.kafka import produce
 
 PARTITIONS = 2
 KEYS = 40

@@ -1,4 +1,4 @@
-"""Workers that share a task are killed at random moments under load: lost 0, doubled 0, order kept, state recomputable."""
+"""Workers that share a task die at random moments under load: lost 0, doubled 0, order kept, state recomputable."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import time
 from contextlib import ExitStack
 
 import pytest
-
 from crash.load import at_once, keep_sending, topics
 from crash.proc import Worker, worker
 from crash.test_points import JUDGES

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from crash.load import at_once, send, topics
 from crash.proc import worker
 from crash.verdict import await_rows, judge_fold, judge_join, judge_tally

@@ -1,18 +1,17 @@
 """Small agents whose right outcome anyone can compute. Law: each makes one kind of loss or doubling visible.
 
-`Tally` counts the records of each key (keyed state, changelog written at checkpoints), `Join` pairs two inputs (keyed state
-with tombstones), `Fold` chains a hash over one log (snapshot state, replay).
+`Tally` counts the records of each key (keyed state, changelog written at checkpoints), `Join` pairs two inputs (keyed
+state with tombstones), `Fold` chains a hash over one log (snapshot state, replay).
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
 
 from streamml.agents.agent import Offsets, Reading
 from streamml.engine.task import Task
-from streamml.records import Batch, Record, TopicPartition, Writes
+from streamml.records import Batch, Record, TopicPartition, Write, Writes
 
 SNAPSHOT_EVERY = 300
 METRIC_EVERY = 50
@@ -33,7 +32,7 @@ class Tally:
         return committed
 
     def step(self, batch: Batch, now: int) -> Writes:
-        out = []
+        out: list[Write] = []
         for record in batch.get("in", ()):
             key = record.key or b""
             count = self.counts[key] = self._changed[key] = self.counts.get(key, 0) + 1
@@ -65,7 +64,8 @@ class Join:
         return committed
 
     def step(self, batch: Batch, now: int) -> Writes:
-        pairs, changes = [], []
+        pairs: list[Write] = []
+        changes: list[Write] = []
         for side, records in batch.items():
             for record in records:
                 key, value = record.key or b"", side.encode() + b"=" + (record.value or b"")
@@ -100,10 +100,10 @@ class Fold:
         self._snapshot_at = self.position
 
     def resume(self, committed: Offsets) -> Offsets:
-        return {tp: self.offset if self.position else 0 for tp in committed}
+        return dict.fromkeys(committed, self.offset if self.position else 0)
 
     def step(self, batch: Batch, now: int) -> Writes:
-        out = []
+        out: list[Write] = []
         for record in batch.get("log", ()):
             self.digest = hashlib.md5(self.digest + (record.value or b"")).hexdigest().encode()
             self.position += 1
@@ -128,18 +128,14 @@ FOLD = Task("fold", ("log",), ("told",), "whole", Fold, changelog="snapshots", u
 TASKS = {task.name: task for task in (TALLY, JOIN, FOLD)}
 
 
-def with_agent(task: Task, build: Callable[[int], object]) -> Task:
-    """The task with another agent."""
-    return replace(task, build=build)  # type: ignore[arg-type]  # a partial agent suffices where a test uses part of it
-
-
 def tallied(values: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     """What a `Tally` writes for these (key, value) in this order."""
-    agent, counts = [], {}  # type: list[tuple[bytes, bytes]], dict[bytes, int]
+    written: list[tuple[bytes, bytes]] = []
+    counts: dict[bytes, int] = {}
     for key, value in values:
         counts[key] = counts.get(key, 0) + 1
-        agent.append((key, b"%s #%d" % (value, counts[key])))
-    return agent
+        written.append((key, b"%s #%d" % (value, counts[key])))
+    return written
 
 
 def folded(values: Sequence[bytes]) -> dict[int, bytes]:

@@ -1,4 +1,4 @@
-"""What must hold of the topics of a toy task, however its workers died. Law: judged by an outside reader, read_committed."""
+"""What must hold of a toy task's topics, however its workers died. Law: judged by an outside read_committed reader."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import time
 from collections import defaultdict
 
 from confluent_kafka import Message
-
 from crash.toys import folded, tallied
 from support.kafka import read_all
 
@@ -77,7 +76,7 @@ def judge_join(bootstrap: str, app: str, ids: int) -> None:
 
 
 def judge_fold(bootstrap: str, app: str, sent: int) -> None:
-    """Each position told once, in order, with the digest of an uninterrupted fold; the snapshots lie on that fold too."""
+    """Each position told once, in order, with the digest of an uninterrupted fold."""
     values = [value or b"" for _, value in rows(bootstrap, f"{app}.log")[0]]
     assert len(values) == sent
     expected = folded(values)

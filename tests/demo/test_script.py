@@ -107,8 +107,15 @@ def test_labels_later_than_the_horizon_are_refused_before_anything_is_sent() -> 
 
 
 def test_a_topology_without_data_says_which_have_some() -> None:
-    with pytest.raises(StreammlError, match="demo plays electricity, covertype, friedman"):
-        dataset_of("mine")
+    with pytest.raises(StreammlError, match="the demo plays electricity, covertype, friedman"):
+        dataset_of("mine.py")
+    assert dataset_of("topology/electricity.py") is DATASETS["electricity"]
+
+
+def test_a_field_that_the_data_do_not_have_is_named() -> None:
+    driver = Driver(load_topology("friedman"))
+    with pytest.raises(StreammlError, match="the data of friedman have no column x0"):
+        rows(driver.topology, driver.catalog.schema("events"), DATASETS["electricity"], 1)
 
 
 def test_the_data_sets_have_as_many_rows_as_they_say() -> None:

@@ -222,7 +222,7 @@ def test_results_of_another_window_are_refused() -> None:
 
 
 def test_it_costs_less_than_a_model(elec2: list[Row]) -> None:
-    """0.8 us an example on an idle core; the bound leaves room for a busy one."""
+    """About 0.8 us an example; the bound leaves room for a busy machine."""
     rows = [(y, output) for _, y, output in elec2[:1_000]]
     results, best = Prequential(UPS, 1_000), 1.0
     for _ in range(20):

@@ -147,10 +147,10 @@ def test_the_key_is_the_entity_where_there_is_one() -> None:
 def test_a_file_without_a_needed_column_is_refused_at_once() -> None:
     shape().check_columns(["at", "x", "kind"])
     with pytest.raises(
-        StreammlError, match="no column for the field 'kind' of events; name it with --columns kind=COLUMN"
+        StreammlError, match="the field 'kind' of events; name it with --columns kind=COLUMN"
     ):
         shape().check_columns(["id", "at", "x"])
-    with pytest.raises(StreammlError, match="no column for the field 'known' of feedback.*or give --delay"):
+    with pytest.raises(StreammlError, match=r"no column for the field 'known' of feedback.*or give --delay"):
         shape("feedback").check_columns(["id", "y", "at"])
     shape("feedback", delay=timedelta(1)).check_columns(["id", "y", "at"])
     with pytest.raises(StreammlError, match="no column 'at' to add the delay to"):

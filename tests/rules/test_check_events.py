@@ -53,6 +53,8 @@ def test_a_good_declaration_has_no_problems() -> None:
     assert check_events(GOOD) == []
 
 
+XML: Any = "xml"
+FIVE: Any = 5
 LONE = schema(id="string", t="long", day="string", kind={"type": "enum", "name": "K", "symbols": ["A"]}, x="double")
 
 
@@ -72,7 +74,7 @@ LONE = schema(id="string", t="long", day="string", kind={"type": "enum", "name":
         ({"events": replace(EVENTS, time="zzz")}, "it has id, timestamp, day"),
         ({"events": replace(EVENTS, entity="nope")}, "events: entity: field nope is not in the schema"),
         ({"events": replace(EVENTS, schema="nowhere")}, "events: no schema nowhere; looked for"),
-        ({"events": replace(EVENTS, format="xml")}, "events: format 'xml' is unknown; give 'avro' or 'json'"),
+        ({"events": replace(EVENTS, format=XML)}, "events: format 'xml' is unknown; give 'avro' or 'json'"),
         (
             {"feedback": replace(FEEDBACK, label="klass")},
             "feedback: label: field klass is not in the schema; did you mean class?",
@@ -110,7 +112,7 @@ LONE = schema(id="string", t="long", day="string", kind={"type": "enum", "name":
         ({"rules": (MaxSize(0),)}, "rules: MaxSize is 0; give a number of bytes, at least 1"),
         ({"rules": (Check("a", lambda e: True), Check("a", lambda e: True))}, "rules: 2 checks are named 'a'"),
         ({"rules": (Check("a b", lambda e: True),)}, "rules: Check name 'a b' cannot be used"),
-        ({"rules": (Check("a", 5),)}, "rules: the test of Check 'a' is a int; give a function"),
+        ({"rules": (Check("a", FIVE),)}, "rules: the test of Check 'a' is a int; give a function"),
         ({"rules": ("range",)}, "rules: 'range' is no rule"),
     ],
 )

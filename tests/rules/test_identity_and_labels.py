@@ -83,7 +83,7 @@ def test_the_label_of_a_regression_is_a_number() -> None:
     for value in (2, 2.0):
         assert check(value) == 2.0
         assert type(check(value)) is float
-    for value in (True, "2", None):
+    for wrong in (True, "2", None):
         with pytest.raises(DecodeError, match="expected a finite number") as refused:
-            check(value)
+            check(wrong)
         assert refused.value.rule == "label"

@@ -10,6 +10,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka import TopicPartition as KafkaTopicPartition
+from support.kafka import read_all
 
 from streamml.agents.agent import Offsets, Reading
 from streamml.engine.task import Task
@@ -18,7 +19,6 @@ from streamml.runtime.admin import TopicSpec, ensure_topics
 from streamml.runtime.clients import Tuning
 from streamml.runtime.connection import Connection
 from streamml.runtime.plane import Plane
-from support.kafka import read_all
 
 QUICK = Tuning(session_timeout_ms=1_500, heartbeat_interval_ms=300, commit_interval_s=0.2)
 
@@ -92,17 +92,28 @@ async def until(condition: Callable[[], object], *planes: Plane, timeout: float 
             await asyncio.sleep(0.01)
 
 
-async def values(bootstrap: str, topic: str) -> list[bytes | None]:
-    """The committed values of a topic, by partition and offset."""
-    return [message.value() for message in await asyncio.to_thread(read_all, bootstrap, topic)]
+async def values(bootstrap: str, topic: str, count: int, timeout: float = 30.0) -> list[bytes | None]:
+    """The committed values of a topic, by partition and offset, once there are `count` of them or more.
+
+    A commit is answered before its markers are written, so that readers see it a moment later.
+    """
+    async with asyncio.timeout(timeout):
+        while True:
+            found = [message.value() for message in await asyncio.to_thread(read_all, bootstrap, topic)]
+            if len(found) >= count:
+                return found
+            await asyncio.sleep(0.05)
 
 
-async def committed(bootstrap: str, group: str, topic: str, partition: int = 0) -> int | None:
-    """The group's committed offset."""
+async def committed(bootstrap: str, group: str, topic: str, wanted: int | None) -> bool:
+    """Whether the group's committed offset of partition 0 is the wanted one, or gets there soon."""
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=group, enable_auto_commit=False)
     await consumer.start()
     try:
-        offset: int | None = await consumer.committed(KafkaTopicPartition(topic, partition))
+        async with asyncio.timeout(10):
+            while (offset := await consumer.committed(KafkaTopicPartition(topic, 0))) != wanted:
+                assert wanted is not None, f"{topic} offset {offset} was committed"
+                await asyncio.sleep(0.05)
     finally:
         await consumer.stop()
-    return offset
+    return True

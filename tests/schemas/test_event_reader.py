@@ -9,70 +9,11 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from schemas.event_of_all_types import AVRO, CODEC, GOOD, JSON, SCHEMA, refusal
 from schemas.strategies import DOUBLES, FLOATS, INTS, LONGS, TEXT
 
 from streamml.errors import DecodeError
-from streamml.schemas import LIMIT, Codec, EventReader, Registry
-
-SUBJECT = "app.events-value"
-MILLIS = {"type": "long", "logicalType": "timestamp-millis"}
-MICROS = {"type": "long", "logicalType": "timestamp-micros"}
-SCHEMA = {
-    "type": "record",
-    "name": "Event",
-    "fields": [
-        {"name": "id", "type": "string"},
-        {"name": "time", "type": MILLIS},
-        {"name": "exact", "type": MICROS},
-        {"name": "x", "type": "double"},
-        {"name": "small", "type": "float"},
-        {"name": "n", "type": "int"},
-        {"name": "big", "type": "long"},
-        {"name": "flag", "type": "boolean"},
-        {"name": "kind", "type": {"type": "enum", "name": "Kind", "symbols": ["A", "B"]}},
-        {"name": "raw", "type": "bytes"},
-        {"name": "maybe", "type": ["null", "double"], "default": None},
-        {
-            "name": "place",
-            "type": {"type": "record", "name": "Place", "fields": [{"name": "lat", "type": "double"}]},
-        },
-        {"name": "tags", "type": {"type": "array", "items": "string"}, "default": []},
-        {"name": "sizes", "type": {"type": "map", "values": "double"}, "default": {}},
-    ],
-}
-GOOD: dict[str, Any] = {
-    "id": "e-1",
-    "time": 1_700_000_000_000,
-    "exact": 1_700_000_000_123,
-    "x": 1.5,
-    "small": 0.25,
-    "n": 3,
-    "big": 1 << 60,
-    "flag": True,
-    "kind": "A",
-    "raw": "\u00ff",
-    "maybe": None,
-    "place": {"lat": 51.5},
-    "tags": ["a"],
-    "sizes": {"s": 1.0},
-}
-
-
-def readers() -> tuple[EventReader, EventReader, Codec]:
-    registry = Registry()
-    codec = Codec(SCHEMA, registry.register(SUBJECT, SCHEMA))
-    return EventReader(SCHEMA, "avro", registry, SUBJECT), EventReader(SCHEMA, "json", registry, SUBJECT), codec
-
-
-AVRO, JSON, CODEC = readers()
-
-
-def refusal(reader: EventReader, data: bytes | None) -> DecodeError:
-    with pytest.raises(DecodeError) as refused:
-        reader.read(data)
-    assert "\n" not in str(refused.value)
-    return refused.value
-
+from streamml.schemas import LIMIT
 
 MICRO_TIMES = st.integers(0, 253_402_300_799_999_999)
 
@@ -128,8 +69,7 @@ JSONISH = st.recursive(
 def test_any_json_is_an_event_or_a_decode_error(value: dict[str, Any]) -> None:
     try:
         event = JSON.read(orjson.dumps(value))
-    except DecodeError as error:
-        assert error.rule in ("schema", "finite", "json")
+    except DecodeError:
         return
     assert CODEC.decode(CODEC.encode(event)) == event
 
@@ -227,7 +167,7 @@ def test_an_integer_is_a_double_if_it_is_exactly_one() -> None:
 @pytest.mark.parametrize("path", ["x", "maybe", "place.lat", "sizes{}"])
 def test_avro_numbers_that_no_model_survives_are_refused(bad: float, path: str) -> None:
     event = {**GOOD, "raw": b""}
-    change = {
+    change: dict[str, dict[str, Any]] = {
         "x": {"x": bad},
         "maybe": {"maybe": bad},
         "place.lat": {"place": {"lat": bad}},
@@ -242,43 +182,3 @@ def test_the_largest_numbers_are_accepted_together() -> None:
     event = {**GOOD, "raw": b"", "x": LIMIT, "place": {"lat": -LIMIT}, "maybe": LIMIT}
     read = AVRO.read(CODEC.encode(event))
     assert (read["x"], read["place"], read["maybe"]) == (LIMIT, {"lat": -LIMIT}, LIMIT)
-
-
-def test_a_schema_id_must_belong_to_the_topic() -> None:
-    registry = Registry()
-    other = registry.register("other-value", {**SCHEMA, "name": "Other"})
-    own = registry.register(SUBJECT, SCHEMA)
-    reader = EventReader(SCHEMA, "avro", registry, SUBJECT)
-    body = CODEC.encode({**GOOD, "raw": b""})[5:]
-    foreign = refusal(reader, b"\0" + other.to_bytes(4, "big") + body)
-    assert foreign.rule == "schema_id"
-    assert str(own) in str(foreign)
-    assert refusal(reader, b"\0\0\0\0\1" + body).rule == "schema_id"
-
-
-def test_a_version_that_comes_later_is_read_at_once() -> None:
-    registry = Registry()
-    registry.register(SUBJECT, SCHEMA)
-    reader = EventReader(SCHEMA, "avro", registry, SUBJECT)
-    newer = {**SCHEMA, "fields": [{"name": "more", "type": "string", "default": ""}, *SCHEMA["fields"]]}
-    data = Codec(newer, 99).encode({**GOOD, "raw": b"", "more": "x"})
-    assert refusal(reader, data).rule == "schema_id"
-    registry.add(SUBJECT, 2, 99, newer)
-    event = reader.read(data)
-    assert list(event) == [field["name"] for field in SCHEMA["fields"]]
-    assert event["x"] == GOOD["x"]
-    assert event["exact"] == GOOD["exact"] // 1000
-
-
-def test_a_version_that_cannot_be_read_refuses_each_record() -> None:
-    registry = Registry()
-    registry.register(SUBJECT, SCHEMA)
-    registry.add(SUBJECT, 2, 99, {"type": "record", "name": "Event", "fields": [{"name": "id", "type": "string"}]})
-    registry.add(SUBJECT, 3, 100, {"type": "recod"})
-    loop = {"type": "record", "name": "Event", "fields": [{"name": "next", "type": ["null", "Event"]}]}
-    registry.add(SUBJECT, 4, 101, loop)
-    reader = EventReader(SCHEMA, "avro", registry, SUBJECT)
-    assert "field time is not in the writer's schema" in str(refusal(reader, b"\0\0\0\0\x63\2a"))
-    assert "not an Avro schema" in str(refusal(reader, b"\0\0\0\0\x64\2a"))
-    # A recursive record could be nested until the stack of the process overflows.
-    assert "contains itself" in str(refusal(reader, b"\0\0\0\0\x65" + b"\2" * 100_000 + b"\0"))

@@ -85,7 +85,9 @@ def test_parts_of_an_example_are_those_of_the_whole(case: tuple[list[Value], str
     present = {n: v for n, v in sorted(example["features"]["values"].items()) if v is not None}
     assert (label, seen) == (example["label"]["value"], present)
     assert list(seen) == sorted(seen)
-    assert reader.served(data) == (example["label"]["value"], example["prediction"])
+    prediction = example["prediction"]
+    assert reader.served(data) == (example["label"]["value"], prediction)
+    assert reader.scored(data) == (example["label"]["value"], prediction["output"], prediction["position"])
 
 
 PARTS = (("labels", "label"), ("predictions", "prediction"), ("features", "features"))
@@ -117,6 +119,7 @@ def test_examples_of_an_earlier_version_are_read_through_the_registry() -> None:
     reader = ExampleReader(new, second, new_values, registry)
     assert reader.learnable(data) == ("UP", {"x": 1.5})
     assert reader.served(data) == ("UP", PREDICTION)
+    assert reader.scored(data) == ("UP", PREDICTION["output"], 0)
     with pytest.raises(DecodeError, match=f"schema id {first}; expected {second}"):
         ExampleReader(new, second, new_values).learnable(data)
 
@@ -125,6 +128,6 @@ def test_examples_of_an_earlier_version_are_read_through_the_registry() -> None:
 def test_other_bytes_are_a_decode_error(data: bytes | None) -> None:
     values = [("x", "double", False)]
     reader = ExampleReader(system_schemas(values, "string", True)["examples"], 4, values)
-    for read in (reader.learnable, reader.served):
+    for read in (reader.learnable, reader.served, reader.scored):
         with pytest.raises(DecodeError):
             read(data)

@@ -52,9 +52,7 @@ def test_what_is_understood_differently_has_another_id() -> None:
 def test_an_incompatible_version_is_refused_and_named() -> None:
     registry = Registry()
     registry.register("t-value", A)
-    with pytest.raises(
-        IncompatibleSchema, match="t-value: .* version 1 .*field c is new and has no default"
-    ) as refused:
+    with pytest.raises(IncompatibleSchema, match=r"t-value: .*version 1 .*field c is new") as refused:
         registry.register("t-value", record(("a", "long"), ("c", "string")))
     assert "\n" not in str(refused.value)
     assert registry.versions("t-value") == [(1, registry.register("t-value", A), A)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from io import BytesIO
+from typing import Any
 
 import fastavro
 import pytest
@@ -58,7 +59,7 @@ def test_a_label_of_another_type() -> None:
 def test_times_have_their_logical_type_for_readers_outside() -> None:
     schema = system_schemas(VALUES, "string", True)["labels"]
     data = Codec(schema, 1).encode({"value": "UP", "time": 1_700_000_000_000, "id": "e"})
-    read = fastavro.schemaless_reader(BytesIO(data[5:]), fastavro.parse_schema(schema), None)
+    read: Any = fastavro.schemaless_reader(BytesIO(data[5:]), fastavro.parse_schema(schema), None)
     assert read["time"].isoformat() == "2023-11-14T22:13:20+00:00"
 
 

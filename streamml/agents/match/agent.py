@@ -19,9 +19,9 @@ from its features, so neither stays alone.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from heapq import heappop, heappush
 
 from streamml.agents.agent import Offsets, Reading
+from streamml.agents.match.deadlines import Deadlines
 from streamml.agents.match.entry import (
     CLOCK,
     Entry,
@@ -43,6 +43,9 @@ Splice = Callable[[bytes, bytes, bytes], bytes]
 
 MakeLabel = Callable[[bytes, int, object], bytes]
 """(id, time in ms, value) to a framed label: for labels that are assumed."""
+
+Label = tuple[int, int, int, bytes]
+"""(time, watermark before it, offset, framed value): what `WaitingLabel` names."""
 
 _START = -(1 << 62)
 _OUTCOMES = (
@@ -82,9 +85,9 @@ class Match:
         self._idle = int(feedback.idle.total_seconds() * 1000)
         self._entries: dict[bytes, Entry] = {}
         self._done: dict[bytes, int] = {}
-        self._unlabelled: list[tuple[int, bytes]] = []
-        self._unclaimed: list[tuple[int, bytes]] = []
-        self._settled: list[tuple[int, bytes]] = []
+        self._unlabelled = Deadlines(self._span)
+        self._unclaimed = Deadlines(self._span)
+        self._settled = Deadlines(self._span)
         self._dirty: dict[bytes, None] = {}
         self._features_mark = _START
         self._labels_mark = _START
@@ -113,11 +116,11 @@ class Match:
     def resume(self, committed: Offsets) -> Offsets:
         for key, entry in self._entries.items():
             for waiting in entry.waiting:
-                heappush(self._unclaimed, (waiting.time + self._span + self._grace, key))
+                self._unclaimed.add(waiting.time + self._span + self._grace, key)
             if entry.features is not None and entry.label is None:
-                heappush(self._unlabelled, (entry.event_time + self._span, key))
+                self._unlabelled.add(entry.event_time + self._span, key)
         for key, deadline in self._done.items():
-            heappush(self._settled, (deadline, key))
+            self._settled.add(deadline, key)
         return committed
 
     def step(self, batch: Batch, now: int) -> Writes:
@@ -172,7 +175,8 @@ class Match:
         key, time, mark = record.key or CLOCK, record.timestamp, self._features_mark
         if time > mark:
             self._features_mark = time
-            self._expire_unclaimed(now)
+            if time >= self._unclaimed.next_at:
+                self._expire_unclaimed(now)
         entry = self._entries.get(key)
         if mark > time + self._span:
             self.counts["stale"] += 1
@@ -192,8 +196,9 @@ class Match:
             for label in waiting:
                 self._meet(key, entry, label, now)
         if entry.label is None:
-            heappush(self._unlabelled, (time + self._span, key))
-            self._expire_unlabelled()
+            self._unlabelled.add(time + self._span, key)
+            if self._labels_mark >= self._unlabelled.next_at:
+                self._expire_unlabelled()
         else:
             self._complete(key, entry)
 
@@ -211,15 +216,16 @@ class Match:
         if entry.label is not None:
             self._complete(key, entry)
         elif entry.features is not None and self._labels_mark > (due := entry.event_time + self._span):
-            heappush(self._unlabelled, (due, key))
+            self._unlabelled.add(due, key)
             self._expire_unlabelled()
 
     def _on_label(self, record: Record, now: int) -> None:
         key, time, mark = record.key or CLOCK, record.timestamp, self._labels_mark
         if time > mark:
             self._labels_mark = time
-            self._expire_unlabelled()
-        label = WaitingLabel(time, mark, record.offset, record.value or b"")
+            if time >= self._unlabelled.next_at:
+                self._expire_unlabelled()
+        label = (time, mark, record.offset, record.value or b"")
         due = self._done.get(key)
         if due is not None:
             if time > due - self._grace or mark > due:
@@ -234,9 +240,9 @@ class Match:
                 return
             entry = self._entries[key] = Entry()
         if entry.features is None:
-            entry.waiting.append(label)
+            entry.waiting.append(WaitingLabel(*label))
             self._dirty[key] = None
-            heappush(self._unclaimed, (time + self._span + self._grace, key))
+            self._unclaimed.add(time + self._span + self._grace, key)
             return
         self._meet(key, entry, label, now)
         if entry.label is not None:
@@ -244,17 +250,18 @@ class Match:
 
     # Decisions.
 
-    def _meet(self, key: bytes, entry: Entry, label: WaitingLabel, now: int) -> None:
+    def _meet(self, key: bytes, entry: Entry, label: Label, now: int) -> None:
         """An event and a label of its id have met: is it the event's label?"""
+        time, mark, _, value = label
         deadline = entry.event_time + self._horizon
         if entry.label is not None:
             self._refuse_double(key, label, now)
-        elif label.time + self._grace < entry.event_time:
+        elif time + self._grace < entry.event_time:
             self._refuse(key, label, "early", now)
-        elif label.time > deadline or label.mark > deadline + self._grace:
+        elif time > deadline or mark > deadline + self._grace:
             self._refuse(key, label, "late", now)
         else:
-            entry.label = label.value
+            entry.label = value
             self._dirty[key] = None
 
     def _complete(self, key: bytes, entry: Entry) -> None:
@@ -268,15 +275,15 @@ class Match:
     def _settle(self, key: bytes, deadline: int) -> None:
         del self._entries[key]
         self._done[key] = deadline
-        heappush(self._settled, (deadline, key))
+        self._settled.add(deadline, key)
         self._dirty[key] = None
 
-    def _refuse_double(self, key: bytes, label: WaitingLabel, now: int) -> None:
+    def _refuse_double(self, key: bytes, label: Label, now: int) -> None:
         self.counts["doubled_label"] += 1
         if self._doubled_policy == "quarantine":
             self._quarantine_label(key, label, "doubled_label", "a second label of its id; the first one counts", now)
 
-    def _refuse(self, key: bytes, label: WaitingLabel, outcome: str, now: int) -> None:
+    def _refuse(self, key: bytes, label: Label, outcome: str, now: int) -> None:
         self.counts[outcome] += 1
         if self._policies[outcome] == "quarantine":
             errors = {
@@ -286,17 +293,16 @@ class Match:
             }
             self._quarantine_label(key, label, outcome, errors[outcome], now)
 
-    def _quarantine_label(self, key: bytes, label: WaitingLabel, rule: str, error: str, now: int) -> None:
+    def _quarantine_label(self, key: bytes, label: Label, rule: str, error: str, now: int) -> None:
         topic, partition = self._labels
-        record = LogRecord(topic, partition, label.offset, label.time, key, label.value)
+        time, _, offset, value = label
+        record = LogRecord(topic, partition, offset, time, key, value)
         self._refused.append(self._quarantine.refuse(record, rule, error, now))
 
     # What the clocks allow to be forgotten.
 
     def _expire_unlabelled(self) -> None:
-        queue, mark = self._unlabelled, self._labels_mark
-        while queue and queue[0][0] < mark:
-            _, key = heappop(queue)
+        for key in self._unlabelled.passed(self._labels_mark):
             entry = self._entries.get(key)
             if entry is None or entry.features is None or entry.label is not None or entry.prediction is None:
                 continue
@@ -310,9 +316,8 @@ class Match:
                 self._settle(key, entry.event_time + self._span)
 
     def _expire_unclaimed(self, now: int) -> None:
-        queue, mark = self._unclaimed, self._features_mark
-        while queue and queue[0][0] < mark:
-            _, key = heappop(queue)
+        mark = self._features_mark
+        for key in self._unclaimed.passed(mark):
             entry = self._entries.get(key)
             if entry is None or not entry.waiting:
                 continue
@@ -336,9 +341,10 @@ class Match:
             self._expire_unlabelled()
 
     def _forget(self) -> None:
-        queue, mark = self._settled, min(self._features_mark, self._labels_mark)
-        while queue and queue[0][0] < mark:
-            due, key = heappop(queue)
-            if self._done.get(key) == due:
-                del self._done[key]
-                self._dirty[key] = None
+        mark, done, dirty = min(self._features_mark, self._labels_mark), self._done, self._dirty
+        if mark < self._settled.next_at:
+            return
+        for key in self._settled.passed(mark):
+            if done.get(key, mark) < mark:
+                del done[key]
+                dirty[key] = None

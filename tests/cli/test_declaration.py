@@ -1,0 +1,76 @@
+"""`check` and `describe`: every kind of mistake is one line that names the file and the fix."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from cli.conftest import Cli, Declare
+
+GOLDEN = Path(__file__).with_name("golden")
+
+MISTAKES = {
+    'name="my shop"': "the topology's name 'my shop' cannot begin a topic's name",
+    "partitions=0": "partitions is 0; it must be at least 1",
+    "models=()": "declares no model; give it at least one Model",
+    'models=(Model("lr", lr), Model("lr", lr))': "2 models are named 'lr'; rename all but one",
+    'events=Events(EVENT, id="idd", time="at")': "field idd is not in the schema; did you mean id?",
+    'events=Events("nosuch", id="id", time="at")': "no schema nosuch; looked for",
+    'transform=Transform("z")': "feature z is not a field of the event (id, at, x, kind)",
+    'rules=(Range("z", 0, 1),)': "Range: field z is not in the schema; it has id, at, x, kind",
+    'feedback=Feedback(LABEL, id="id", label="z")': "field z is not in the schema; it has id, y, known",
+    "target=Regression()": "field y is boolean; it must be a number",
+    'models=(Model("bad", lambda: 1 / 0),)': "build() raises ZeroDivisionError",
+    'models=(Model("one", lambda one=lr(): one),)': "build() returns the same object each time",
+    'models=(Model("knn", neighbors.KNNClassifier),)': "cannot be reproduced from the log",
+    'detectors=(FeatureDrift("d", "z", object),)': "there is no feature 'z'",
+}
+FILES = {
+    "empty.py": ("", "holds 0 topologies; it must hold exactly one"),
+    "torn.py": ("x = (\n", "torn.py:1: SyntaxError"),
+    "raises.py": ("x = 1\nx.y\n", "raises.py:2: AttributeError"),
+    "none.py": (None, "no topology file none.py"),
+}
+
+
+def test_each_mistake_is_one_line(cli: Cli, declare: Declare) -> None:
+    """Many processes at once: each takes a second, most of it imports."""
+    runs: list[tuple[str, str, subprocess.Popen[str]]] = []
+    for number, (changes, said) in enumerate(MISTAKES.items()):
+        file = declare(f"mistake{number}.py", changes)
+        runs.append((file, said, cli.start("check", file)))
+    for file, said, process in runs:
+        ran = cli.end(process)
+        assert (ran.code, ran.err) == (1, "")
+        (line,) = ran.out.splitlines()
+        assert line.startswith(f"{file}: ")
+        assert said in line
+
+
+def test_a_file_that_is_no_topology_is_one_line(cli: Cli) -> None:
+    for name, (text, said) in FILES.items():
+        if text is not None:
+            (cli.folder / name).write_text(text)
+        assert said in cli.error("check", name)
+        assert said in cli.error("describe", name)
+
+
+def test_several_mistakes_are_several_lines(cli: Cli, declare: Declare) -> None:
+    ran = cli.run("check", declare(changes="partitions=0, window=0, models=()"))
+    assert (ran.code, len(ran.out.splitlines())) == (1, 3)
+
+
+def test_a_good_topology(cli: Cli, declare: Declare, app_name: str) -> None:
+    assert cli.ok("check", declare()) == f"shop.py: ok ({app_name}: 1 model, 2 partitions)\n"
+
+
+@pytest.mark.parametrize("name", ["electricity", "covertype", "friedman"])
+def test_the_shipped_topologies_are_good(cli: Cli, name: str) -> None:
+    assert ": ok (" in cli.ok("check", name)
+
+
+@pytest.mark.parametrize("format", ["text", "mermaid"])
+def test_describe_is_golden(cli: Cli, format: str) -> None:
+    expected = (GOLDEN / f"electricity.{format}.txt").read_text()
+    assert cli.ok("describe", "electricity", "--format", format) == expected

@@ -1,0 +1,107 @@
+"""The way in: fast, with the hash seed pinned, and an exit code that says how it ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from cli.conftest import Cli, Declare
+
+
+def test_help_is_there_at_once(cli: Cli) -> None:
+    def seconds() -> float:
+        before = time.perf_counter()
+        assert "apply" in cli.ok("--help")
+        return time.perf_counter() - before
+
+    # The best of three: the machine may be busy with other tests.
+    assert min(seconds() for _ in range(3)) < 0.6
+
+
+def test_help_imports_nothing_heavy() -> None:
+    heavy = "{'river', 'aiokafka', 'faust', 'numpy', 'rich', 'streamml.schemas'}"
+    code = f"import sys; from streamml.cli import app; print(sorted({heavy} & set(sys.modules)))"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "[]"
+
+
+def test_each_command_has_help(cli: Cli) -> None:
+    for command in ("check", "describe", "apply", "run", "produce", "tail", "broker", "demo", "doctor"):
+        assert "Usage: streamml" in cli.ok(command, "--help")
+
+
+def test_version(cli: Cli) -> None:
+    assert cli.ok("--version").startswith("streamml 0.")
+
+
+def test_a_command_used_wrongly_is_exit_code_2(cli: Cli) -> None:
+    for arguments in (
+        ["nothing"],
+        ["tail"],
+        ["produce", "electricity", "elsewhere", "f.csv"],
+        ["run", "x", "--wait", "y"],
+    ):
+        ran = cli.run(*arguments)
+        assert (ran.code, ran.out) == (2, "")
+        assert "Usage: streamml" in ran.err
+
+
+def test_the_hash_seed_is_pinned_for_every_user(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "shows.py").write_text('import sys\nsys.exit(f"randomised: {sys.flags.hash_randomization}")\n')
+    for seed in (None, "1", "random"):
+        env = {} if seed is None else {"PYTHONHASHSEED": seed}
+        assert Cli(tmp_path, env).run("check", "shows.py").err.strip() == "randomised: 0"
+
+
+def test_where_the_seed_cannot_be_pinned_it_says_so(tmp_path: Path) -> None:
+    env = {**os.environ, "PYTHONHASHSEED": "0"}
+    command = [sys.executable, "-E", "-m", "streamml", "--help"]
+    ran = subprocess.run(command, capture_output=True, text=True, env=env, check=False)
+    assert (ran.returncode, ran.stderr.count("\n")) == (1, 1)
+    assert "start it without -E or -I" in ran.stderr
+
+
+def test_ctrl_c_ends_quietly(cli: Cli, declare: Declare, tmp_path: Path) -> None:
+    started = tmp_path / "started"
+    (tmp_path / "slow.py").write_text(f"import time\nopen({str(started)!r}, 'w').close()\ntime.sleep(60)\n")
+    process = cli.start("check", "slow.py")
+    while not started.exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    ran = cli.end(process)
+    assert (ran.code, ran.out.strip(), ran.err.strip()) == (130, "", "")
+
+
+def test_no_broker_is_one_line_that_says_what_to_do(cli: Cli, declare: Declare, tmp_path: Path) -> None:
+    shop = declare()
+    (tmp_path / "a.csv").write_text("at,x\n1,2\n")
+    for arguments in (
+        ["apply", shop, "--yes"],
+        ["tail", shop, "events"],
+        ["produce", shop, "events", "a.csv"],
+        ["run", shop, "--wait", "0"],
+    ):
+        line = cli.error(*arguments)
+        assert "no Kafka broker answers at 127.0.0.1:9" in line
+        assert "streamml broker up" in line
+
+
+def test_connection_options_are_understood_or_refused_without_their_values(cli: Cli, declare: Declare) -> None:
+    shop = declare()
+    assert "is not host:port" in cli.error("tail", shop, "events", "--bootstrap", "nowhere")
+    assert "write it as NAME=VALUE" in cli.error("tail", shop, "events", "--property", "security.protocol")
+    secret = cli.error("tail", shop, "events", "--property", "sasl.pasword=secret")
+    assert "did you mean sasl.password?" in secret
+    assert "secret" not in secret
+    (cli.folder / "client.properties").write_text("# ours\nsecurity.protocol=SASL_SSL\n\nsasl.mechanism = NONE\n")
+    assert "sasl.mechanism must be one of" in cli.error("tail", shop, "events", "--properties", "client.properties")
+    assert "cannot be read" in cli.error("tail", shop, "events", "--properties", "none.properties")
+
+
+def test_text_from_outside_does_not_steer_the_terminal(cli: Cli) -> None:
+    assert "\x1b" not in cli.error("check", "a\x1b[2Jb.py")
