@@ -42,7 +42,7 @@ class Detect:
         self._topology = topology
         self._classes = isinstance(topology.target, Classification)
         self._metric = "accuracy" if self._classes else "mae"
-        self._served_of = examples.served
+        self._scored = examples.scored
         self._features, self._metrics, self._alerts = features, metrics, alerts
         self._report = report
         self._watches = {d.name: Watch(d) for d in topology.detectors}
@@ -109,10 +109,10 @@ class Detect:
         self, examples: Sequence[Record], alerts: list[dict[str, Any]], metrics: list[Write], now: int
     ) -> None:
         losses: list[float | None] = []
+        scored, add, close = self._scored, self._served.add, self._served.close
         for record in examples:
-            y, prediction = self._served_of(record.value or b"")
-            losses.append(self._served.add(y, prediction["output"], prediction["position"]))
-            if (closed := self._served.close()) is not None:
+            losses.append(add(*scored(record.value)))
+            if (closed := close()) is not None:
                 value = {**closed, "model": "served", "digest": "", "at": now}
                 metrics.append((f"served/{closed['window']}".encode(), self._metrics.encode(value), now, ()))
                 if self._topology.alerts.degradation:

@@ -118,7 +118,7 @@ class Learn:
         examples = batch.get("examples", ())
         writes: Writes = {}
         for record in examples:
-            y, x = learnable(record.value or b"")
+            y, x = learnable(record.value)
             prequential.add(y, learn(x, y))
             if (closed := prequential.close()) is not None:
                 metrics.append(self._metric(closed, now))

@@ -54,7 +54,7 @@ class JsonLines(logging.Formatter):
 class Damper(logging.Filter):
     """Says what a library repeats, once in `period` seconds and with the count; once or twice is a detail.
 
-    aiokafka reports at the level of an error what it then retries, and in a broker outage 70 times a second; what really
+    aiokafka reports as an error what it then retries, and in a broker outage 70 times a second; what really
     ends a part of a worker has a line of our own. A message is told by its template, not by its arguments.
     """
 

@@ -14,7 +14,15 @@ from typing import Any
 from streamml.errors import BrokerError, StreammlError
 from streamml.partitioning import partitions_of
 from streamml.records import Role, TopicPartition, Write, Writes
-from streamml.runtime.clients import LATE_OR_LOST, Producer, Tuning, end_client, partition_count, transactional_producer
+from streamml.runtime.clients import (
+    LATE_OR_LOST,
+    Producer,
+    Tuning,
+    end_client,
+    forget_transaction,
+    partition_count,
+    transactional_producer,
+)
 from streamml.runtime.connection import Connection
 
 Fault = Callable[[str], None]
@@ -80,6 +88,7 @@ class Outbox:
         if self._open:
             with suppress(*LATE_OR_LOST):  # Else the next owner's InitProducerId aborts it.
                 await asyncio.wait_for(producer.abort_transaction(), 2.0)
+        forget_transaction(producer)
         await end_client(producer)
 
     async def commit(self, writes: Sequence[Writes], offsets: Mapping[TopicPartition, int]) -> int:

@@ -146,15 +146,19 @@ class Session:
         try:
             if after is not None:
                 await asyncio.wait({after})
+            loss: BaseException | None = None
             while not self._stopping:
                 try:
+                    if loss is not None:
+                        error, loss = loss, None
+                        await self._lose(error)
                     await self._live()
                 except _CutShort:
                     continue
                 except FATAL:
                     raise
                 except LOST as error:
-                    await self._lose(error)
+                    loss = error
             if self._finish and self._opened and self._life is not None:
                 with suppress(*LOST):
                     await self._life.settle()

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 DECLARED = """
+from river import linear_model, neighbors, preprocessing
+
 from streamml import *
 
 EVENT = {
@@ -94,6 +96,17 @@ class Cli:
     def run(self, *arguments: str) -> Ran:
         return self.end(self.start(*arguments))
 
+    def run_all(self, commands: Iterable[Sequence[str]]) -> list[Ran]:
+        """Many runs side by side: each takes up to a second, most of it imports."""
+        return [self.end(process) for process in [self.start(*arguments) for arguments in commands]]
+
+    def error_of(self, ran: Ran) -> str:
+        """The one line of a run that failed for a user's mistake."""
+        assert ran.code == 1, (ran.out, ran.err)
+        (line,) = ran.err.splitlines()
+        assert line.startswith("error: ")
+        return line
+
     def ok(self, *arguments: str) -> str:
         """What a run that succeeds says on stdout."""
         ran = self.run(*arguments)
@@ -102,11 +115,7 @@ class Cli:
 
     def error(self, *arguments: str) -> str:
         """The one line of a run that fails for a user's mistake."""
-        ran = self.run(*arguments)
-        assert ran.code == 1, (ran.out, ran.err)
-        (line,) = ran.err.splitlines()
-        assert line.startswith("error: ")
-        return line
+        return self.error_of(self.run(*arguments))
 
     def close(self) -> None:
         """Leave no process behind, also after a failed test."""

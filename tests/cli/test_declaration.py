@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -35,13 +34,9 @@ FILES = {
 
 
 def test_each_mistake_is_one_line(cli: Cli, declare: Declare) -> None:
-    """Many processes at once: each takes a second, most of it imports."""
-    runs: list[tuple[str, str, subprocess.Popen[str]]] = []
-    for number, (changes, said) in enumerate(MISTAKES.items()):
-        file = declare(f"mistake{number}.py", changes)
-        runs.append((file, said, cli.start("check", file)))
-    for file, said, process in runs:
-        ran = cli.end(process)
+    files = [declare(f"mistake{number}.py", changes) for number, changes in enumerate(MISTAKES)]
+    runs = cli.run_all(["check", file] for file in files)
+    for file, said, ran in zip(files, MISTAKES.values(), runs, strict=True):
         assert (ran.code, ran.err) == (1, "")
         (line,) = ran.out.splitlines()
         assert line.startswith(f"{file}: ")
@@ -49,11 +44,12 @@ def test_each_mistake_is_one_line(cli: Cli, declare: Declare) -> None:
 
 
 def test_a_file_that_is_no_topology_is_one_line(cli: Cli) -> None:
-    for name, (text, said) in FILES.items():
+    for name, (text, _) in FILES.items():
         if text is not None:
             (cli.folder / name).write_text(text)
-        assert said in cli.error("check", name)
-        assert said in cli.error("describe", name)
+    for command in ("check", "describe"):
+        for (_, said), ran in zip(FILES.values(), cli.run_all([command, name] for name in FILES), strict=True):
+            assert said in cli.error_of(ran)
 
 
 def test_several_mistakes_are_several_lines(cli: Cli, declare: Declare) -> None:
@@ -65,9 +61,10 @@ def test_a_good_topology(cli: Cli, declare: Declare, app_name: str) -> None:
     assert cli.ok("check", declare()) == f"shop.py: ok ({app_name}: 1 model, 2 partitions)\n"
 
 
-@pytest.mark.parametrize("name", ["electricity", "covertype", "friedman"])
-def test_the_shipped_topologies_are_good(cli: Cli, name: str) -> None:
-    assert ": ok (" in cli.ok("check", name)
+def test_the_shipped_topologies_are_good(cli: Cli) -> None:
+    for ran in cli.run_all(["check", name] for name in ("electricity", "covertype", "friedman")):
+        assert (ran.code, ran.err) == (0, "")
+        assert ": ok (" in ran.out
 
 
 @pytest.mark.parametrize("format", ["text", "mermaid"])

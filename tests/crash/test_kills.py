@@ -65,7 +65,7 @@ def test_a_sleeper_that_wakes_is_fenced_and_goes_on(kafka: str, app_name: str) -
             judge = JUDGES["tally"]
             judge(kafka, app_name, sent[0])
             sleeper.terminate()
-            assert sleeper.wait(5) == 0
+            assert sleeper.wait(5) == 0, sleeper.line() + sleeper.log.read_text()
     finally:
         going.set()
         load.join(60)

@@ -53,16 +53,18 @@ async def work(bootstrap: str, app: str, task: str, fault: Fault | None) -> None
     )
     ending = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ending.set)
-    await plane.start()
-    told = False
-    while not ending.is_set():
-        plane.check()
-        if plane.ready and not told:
-            told = True
-            print("ready", flush=True)
-        with suppress(TimeoutError):
-            await asyncio.wait_for(ending.wait(), 0.05)
-    await plane.stop()
+    try:
+        await plane.start()
+        told = False
+        while not ending.is_set():
+            plane.check()
+            if plane.ready and not told:
+                told = True
+                print("ready", flush=True)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(ending.wait(), 0.05)
+    finally:
+        await plane.stop()
     print("left", flush=True)
 
 

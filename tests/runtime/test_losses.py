@@ -48,6 +48,30 @@ async def test_a_session_lost_at_any_point_goes_on_exactly_once(
     assert found == [b"%d" % i for i in range(200)]
 
 
+async def test_a_session_that_waits_to_open_again_can_be_suspended_and_closed(
+    kafka: str, app_name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    await make_topics(kafka, app_name, **{"in": 2, "out": 1})
+    produce(kafka, f"{app_name}.in", [(b"k", b"v")], partition=0)
+    produce(kafka, f"{app_name}.in", [(b"k", b"w")], partition=1)
+    # The longest wait: a fenced session waits for the next heartbeat.
+    troubled = plane(
+        kafka, app_name, tuning=replace(QUICK, heartbeat_interval_ms=700), fault=raising("begun", ProducerFenced, 99)
+    )
+    other = plane(kafka, app_name)
+    await troubled.start()
+    try:
+        await until(lambda: [s.state for s in troubled.sessions.values()] == ["lost", "lost"], troubled)
+        async with running(other):
+            await until(lambda: len(troubled.sessions) == 1 and other.counters.writes_out == 1, troubled, other)
+            await until(lambda: [s.state for s in troubled.sessions.values()] == ["lost"], troubled)
+            await asyncio.wait_for(troubled.stop(), 2.0)
+            assert len(await values(kafka, f"{app_name}.out", 2)) == 2
+    finally:
+        await troubled.stop()
+    assert "never retrieved" not in caplog.text
+
+
 async def test_a_second_owner_fences_the_first_which_comes_back(kafka: str, app_name: str) -> None:
     await make_topics(kafka, app_name, **{"in": 1, "out": 1})
     echo = plane(kafka, app_name, fault=raising("begun", ProducerFenced))
