@@ -138,7 +138,8 @@ class Detect:
                 alerts += self._thresholds["quarantine_rate"].feed(rate, policy.quarantine_rate, self._events, now)
 
     def _rate(self, partition: str, events: int, quarantined: int) -> float | None:
-        """The share of bad ones among the last `Alerts.window` events or a little more; None while there are too few."""
+        """The share of bad ones among the last `Alerts.window` events or a little more; None while there are too
+        few."""
         recent = self._recent.setdefault(partition, deque())
         recent.append((events, quarantined))
         total = sum(count for count, _ in recent)

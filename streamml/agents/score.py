@@ -7,15 +7,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from streamml.agents.agent import Offsets, Reading
-from streamml.agents.live import LiveModels, answer
+from streamml.agents.live import LiveModels
 from streamml.agents.quarantine import Quarantine
 from streamml.agents.validate import Validate
 from streamml.errors import DecodeError, StreammlError
 from streamml.features import Transformer
-from streamml.models import Fold
+from streamml.models import Fold, FoldError
 from streamml.records import Batch, Record, Write, Writes
 from streamml.schemas import Codec
 
+_OF_BATCH = ("model", "digest", "position", "staleness", "served_at")
+"""The fields that all predictions of a batch have in common."""
 
 REPORT_MS = 1_000
 """How often a partition says in `metrics` how it serves."""
@@ -24,7 +26,8 @@ REPORT_MS = 1_000
 class Score:
     """One partition of `events` and `feedback`. It keeps no state but counters: the live models are by reference.
 
-    Once a second, if there were events, it writes a record `serving/PARTITION` to `metrics`: events read and quarantined since
+    Once a second, if there were events, it writes a record `serving/PARTITION` to `metrics`: events read and
+    quarantined since
     the last one, and the greatest staleness.
     """
 
@@ -42,8 +45,8 @@ class Score:
         self._validate = validate
         self._transformer = transformer
         self._live = live
-        self._features = features
-        self._predictions = predictions
+        self._encode_features = features.encode
+        self._of_batch, self._encode_prediction = predictions.halves(*_OF_BATCH)
         self._metrics = metrics
         self._quarantine = quarantine
         self._name = f"serving/{partition}"
@@ -96,34 +99,33 @@ class Score:
         fold = self._champion()
         staleness = self._live.behind(fold.name)
         self._staleness = max(self._staleness, staleness)
-        served = {
-            "output": {},
-            "model": fold.name,
-            "digest": fold.digest,
-            "position": fold.position,
-            "staleness": staleness,
-            "served_at": now,
-            "event_time": 0,
-            "id": "",
-        }
-        seen = {"id": "", "event_time": 0, "transform": self._transformer.digest, "values": {}}
-        transform = self._transformer.values
-        encode_features, encode_prediction = self._features.encode, self._predictions.encode
+        of_batch = self._of_batch(
+            {
+                "model": fold.name,
+                "digest": fold.digest,
+                "position": fold.position,
+                "staleness": staleness,
+                "served_at": now,
+            }
+        )
+        transform, predict, digest = self._transformer.values, fold.predict, self._transformer.digest
+        encode_features, encode_prediction = self._encode_features, self._encode_prediction
         features: list[Write] = []
         predictions: list[Write] = []
         for id, time, event, record in valid:
             try:
                 values = transform(event)
+                output = predict(values)
             except DecodeError as error:
                 refused.append(self._quarantine.refuse(record, error.rule, str(error), now, error.field))
                 continue
-            served["output"] = answer(fold, values)
-            seen["id"] = served["id"] = id
-            seen["event_time"] = served["event_time"] = time
-            seen["values"] = values
+            except FoldError:
+                output = fold.no_answer
             key = id.encode()
+            seen = {"id": id, "event_time": time, "transform": digest, "values": values}
             features.append((key, encode_features(seen), time, ()))
-            predictions.append((key, encode_prediction(served), time, ()))
+            served = {"output": output, "event_time": time, "id": id}
+            predictions.append((key, encode_prediction(served, of_batch), time, ()))
         self.scored += len(features)
         return features, predictions
 

@@ -3,6 +3,6 @@
 `run` is `streamml demo`; `audit.audit` is of use for any run of any topology.
 """
 
-from streamml.demo.command import RATE, run
+from streamml.demo.command import run
 
-__all__ = ["RATE", "run"]
+__all__ = ["run"]

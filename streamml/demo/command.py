@@ -12,52 +12,33 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
-from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from rich.console import Console
 
-from streamml.broker import Broker
 from streamml.demo.audit import Audit, audit, quantiles
 from streamml.demo.datasets import dataset_of, rows
 from streamml.demo.display import Display
 from streamml.demo.flow import ROLES
 from streamml.demo.progress import Progress
-from streamml.demo.script import Script, write_script
+from streamml.demo.script import Script, check_delay, write_script
+from streamml.demo.stage import Options, apply, connect, declare, reach
 from streamml.demo.summary import Run, as_json, show
 from streamml.demo.worker import Worker
 from streamml.engine.catalog import Catalog
 from streamml.errors import StreammlError
-from streamml.runtime.applying import carry_out, open_store, plan
-from streamml.runtime.connection import Connection, wait_for_broker
+from streamml.runtime.connection import Connection
 from streamml.runtime.produce import produce
 from streamml.runtime.reading import read_topics, tail_topics
 from streamml.topology import Topology, load_topology
 
-RATE = 2_000.0
-"""Rows a second where none is asked for: two cores then have time to spare."""
 SAMPLES = 20
 INTERRUPTED = 130
 
 _READY_S = 60.0
 _STALLED_S = 30.0
 _LOOK_S = 0.25
-
-
-@dataclass(frozen=True)
-class Options:
-    """What `streamml demo` takes; see `run`."""
-
-    topology: str = "electricity"
-    events: int | None = None
-    delay: int = 48
-    rate: float = RATE
-    json: bool = False
-    bootstrap: str | None = None
-    properties: Mapping[str, str] = field(default_factory=dict, repr=False)
-    registry: str | None = field(default=None, repr=False)
 
 
 def run(
@@ -72,21 +53,21 @@ def run(
 ) -> int:
     """Run the demo; the exit code: 0 after a good audit, 1 if a law was broken, 130 after Ctrl-C.
 
-    `events` rows of the stream of the shipped `topology` (all of them by default) are sent at `rate` rows a second (0:
-    as fast as it goes), each label `delay` rows later. Without a `bootstrap` address Kafka is started for the demo
-    alone; with one, topics under a name of their own are made there, and stay; `properties` are its client properties.
-    `json` prints one object on stdout instead of the tables, see `summary`.
+    `events` rows of the stream of the shipped `topology` (all of them by default) are sent at `rate` rows a second (by
+    default that of its `Dataset`; 0: as fast as it goes), each label `delay` rows later. Without a `bootstrap` address
+    Kafka is started for the demo alone; with one, topics under a name of their own are made there, and stay;
+    `properties` are its client properties. `json` prints one object on stdout instead of the tables, see `summary`.
 
     Raises:
         StreammlError: it could not be run.
     """
-    options = Options(
-        topology, events, delay, RATE if rate is None else rate, json, bootstrap, properties or {}, registry
-    )
+    dataset = dataset_of(topology)
+    pace = dataset.rate if rate is None else rate
+    options = Options(topology, events, delay, pace, json, bootstrap, properties or {}, registry)
     if delay < 0 or options.rate < 0 or (events is not None and events < 1):
         raise StreammlError("--events must be at least 1, --delay and --rate at least 0")
-    if events is not None and events > dataset_of(topology).rows:
-        raise StreammlError(f"--events {events}: the stream of {topology} has {dataset_of(topology).rows} rows")
+    if events is not None and events > dataset.rows:
+        raise StreammlError(f"--events {events}: the stream of {topology} has {dataset.rows} rows")
     try:
         return asyncio.run(_interruptible(options))
     except asyncio.CancelledError:
@@ -125,13 +106,14 @@ async def _run(options: Options) -> int:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="streamml-demo-", ignore_cleanup_errors=True)))
         topology = load_topology(options.topology)
+        check_delay(topology, dataset_of(options.topology), options.delay)
         display = Display(topology)
         with clock.phase("start"):
-            connection = await _connect(options, folder, stack, display)
-            declared, topology = _declare(options, folder, topology)
-            catalog = await _apply(options, topology, connection)
+            connection = await connect(options, folder, stack, display)
+            declared, topology = declare(options, folder, topology)
+            catalog = await apply(options, topology, connection)
             display.say(f"Kafka answers at {connection.bootstrap}; starting a worker for {topology.name}")
-            worker = Worker(declared, _reach(options, folder, connection), folder / "worker.log")
+            worker = Worker(declared, reach(options, folder, connection), folder / "worker.log")
             stack.callback(worker.stop)
             script = _script(options, topology, catalog)
             await asyncio.to_thread(worker.await_ready, _READY_S)
@@ -151,69 +133,6 @@ async def _run(options: Options) -> int:
     else:
         show(over, Console())
     return 0 if over.ok else 1
-
-
-async def _connect(options: Options, folder: Path, stack: ExitStack, display: Display) -> Connection:
-    """The given broker, or one of the demo's own, which ends with it."""
-    if options.bootstrap is not None:
-        connection = Connection.from_options(options.bootstrap, options.properties)
-        await wait_for_broker(connection, 10.0)
-        return connection
-    display.say("starting Kafka")
-    broker = Broker(folder / "broker", 0, tied=True)
-    stack.callback(broker.down, 10.0)
-    return Connection(await asyncio.to_thread(broker.up, _Fetching(display)))
-
-
-class _Fetching:
-    """Tells every few MB how far the one download of Kafka is."""
-
-    def __init__(self, display: Display) -> None:
-        self._display = display
-        self._told = 0
-
-    def __call__(self, done: int, total: int) -> None:
-        if done - self._told >= 10_000_000 or (self._told == 0 and done):
-            self._told = done
-            self._display.say(f"fetching Kafka: {done / 1e6:.0f} of {total / 1e6:.0f} MB, once for this user")
-
-
-def _declare(options: Options, folder: Path, topology: Topology) -> tuple[str, Topology]:
-    """What `streamml run` is given, and the topology that it declares: under its own name on another's broker."""
-    if options.bootstrap is None:
-        return options.topology, topology
-    name = f"{topology.name}-{datetime.now():%m%d-%H%M%S}"
-    declared = folder / "topology" / f"{topology.name}.py"
-    declared.parent.mkdir()
-    declared.write_text(
-        '"""A shipped topology under a name of its own, for one demo."""\n\n'
-        "from dataclasses import replace\n\nfrom streamml import load_topology\n\n"
-        f"topology = replace(load_topology({options.topology!r}), name={name!r})\n"
-    )
-    return str(declared), replace(topology, name=name)
-
-
-async def _apply(options: Options, topology: Topology, connection: Connection) -> Catalog:
-    store = open_store(topology.name, connection, options.registry)
-    try:
-        found = await plan(topology, connection, store)
-        if found.refusals:
-            raise StreammlError(found.refusals[0])
-        return Catalog(topology, store.registry, await carry_out(topology, connection, store))
-    finally:
-        await store.close()
-
-
-def _reach(options: Options, folder: Path, connection: Connection) -> list[str]:
-    """The options with which the worker finds the same cluster."""
-    reach = ["--bootstrap", connection.bootstrap]
-    if options.properties:
-        # In a file that only this user may read: a command line is for all to see.
-        file = folder / "client.properties"
-        file.touch(mode=0o600)
-        file.write_text("".join(f"{name}={value}\n" for name, value in options.properties.items()))
-        reach += ["--properties", str(file)]
-    return [*reach, *(["--registry", options.registry] if options.registry else [])]
 
 
 def _script(options: Options, topology: Topology, catalog: Catalog) -> Script:

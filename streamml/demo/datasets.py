@@ -36,7 +36,8 @@ class Row(NamedTuple):
 class Dataset:
     """`file` is a CSV file among the data that are shipped, or what generates such lines.
 
-    `label` and `time` name columns; `step` lies between two rows, of which there are `rows`.
+    `label` and `time` name columns; `step` lies between two rows, of which there are `rows`. At `rate` rows a second
+    two cores have time to spare for the models of its topology.
     """
 
     file: str | Callable[[], Iterator[Mapping[str, Any]]]
@@ -45,6 +46,7 @@ class Dataset:
     rows: int
     time: str | None = None
     start: datetime = _START
+    rate: float = 2_000.0
 
     @property
     def step_ms(self) -> int:
@@ -66,7 +68,7 @@ def friedman() -> Iterator[dict[str, float]]:
 
 DATASETS = {
     "electricity": Dataset("elec2.csv.gz", "class", timedelta(minutes=30), 45_312, time="timestamp"),
-    "covertype": Dataset("covertype-50k.csv.gz", "Cover_Type", timedelta(minutes=1), 50_000),
+    "covertype": Dataset("covertype-50k.csv.gz", "Cover_Type", timedelta(minutes=1), 50_000, rate=1_000.0),
     "friedman": Dataset(friedman, "y", timedelta(seconds=1), 30_000),
 }
 """By the name of the topology that declares them."""

@@ -30,20 +30,20 @@ class Script:
     malformed: Sequence[Malformed]
 
 
-def write_script(
-    topology: Topology, catalog: Catalog, dataset: Dataset, rows: Sequence[Row], delay: int, now: int
-) -> Script:
-    """The script of a run; `now` is in ms since the epoch.
-
-    Raises:
-        StreammlError: the delay is beyond the topology's horizon.
-    """
+def check_delay(topology: Topology, dataset: Dataset, delay: int) -> None:
+    """Raises StreammlError if labels `delay` rows late would come after the topology's horizon, and not count."""
     horizon = int(topology.feedback.horizon.total_seconds() * 1000)
     if delay * dataset.step_ms > horizon:
         raise StreammlError(
             f"labels {delay} rows late come after the horizon of {topology.feedback.horizon}, and would not count: "
             f"--delay may be {horizon // dataset.step_ms} at most"
         )
+
+
+def write_script(
+    topology: Topology, catalog: Catalog, dataset: Dataset, rows: Sequence[Row], delay: int, now: int
+) -> Script:
+    """The script of a run; `now` is in ms since the epoch."""
     writer = _Writer(topology, catalog)
     events = [writer.event(row) for row in rows]
     labels = [writer.label(row, _known(rows, number, delay, dataset)) for number, row in enumerate(rows)]

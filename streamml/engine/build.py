@@ -20,7 +20,7 @@ from streamml.engine.layout import Stage, stages
 from streamml.engine.task import Task
 from streamml.features import Transformer
 from streamml.records import TopicPartition
-from streamml.schemas import splice
+from streamml.schemas import HEADER_SIZE, splice
 from streamml.topology import Model, Topology
 
 _log = logging.getLogger("streamml")
@@ -36,6 +36,21 @@ def build_tasks(
     """The tasks of `topology`. `report` is told, in one line each, what an operator should know but need not act on."""
     makers = _Makers(topology, catalog, live, signing_key, report)
     return [_task(stage, makers) for stage in stages(topology)]
+
+
+def _splicer(catalog: Catalog) -> Callable[[bytes, bytes, bytes], bytes]:
+    """From framed label, prediction and features to a framed example; those of earlier schemas are written anew
+    first."""
+    header, codecs = catalog.codec("examples").header, [catalog.codec(r) for r in ("labels", "predictions", "features")]
+    heads = tuple(codec.header for codec in codecs)
+
+    def join(label: bytes, prediction: bytes, features: bytes) -> bytes:
+        if (label[:HEADER_SIZE], prediction[:HEADER_SIZE], features[:HEADER_SIZE]) != heads:
+            parts = zip(codecs, (label, prediction, features), strict=True)
+            label, prediction, features = (codec.encode(codec.decode(part)) for codec, part in parts)
+        return splice(header, label, prediction, features)
+
+    return join
 
 
 def _task(stage: Stage, makers: _Makers) -> Task:
@@ -108,11 +123,11 @@ class _Makers:
 
     def _match(self, unit: int) -> Agent:
         topology, catalog = self._topology, self._catalog
-        header, labels = catalog.codec("examples").header, catalog.codec("labels")
+        labels = catalog.codec("labels")
         return Match(
             topology.feedback,
             TopicPartition(topology.topic("labels"), unit),
-            lambda label, prediction, features: splice(header, label, prediction, features),
+            _splicer(catalog),
             lambda key, time, value: labels.encode({"value": value, "time": time, "id": key.decode()}),
             self._quarantine("match"),
         )

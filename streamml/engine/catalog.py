@@ -58,7 +58,9 @@ class Catalog:
         events, feedback = topology.events, topology.feedback
         self.events = EventReader(self._schemas["events"], events.format, registry, subject(topology, "events"))
         self.feedback = EventReader(self._schemas["feedback"], feedback.format, registry, subject(topology, "feedback"))
-        self.examples = ExampleReader(self._schemas["examples"], self._ids["examples"], feature_fields(topology))
+        self.examples = ExampleReader(
+            self._schemas["examples"], self._ids["examples"], feature_fields(topology), registry
+        )
 
     @classmethod
     def in_memory(cls, topology: Topology, registry: Registry | None = None) -> Catalog:
@@ -72,7 +74,7 @@ class Catalog:
     def codec(self, role: Role) -> Codec:
         codec = self._codecs.get(role)
         if codec is None:
-            codec = self._codecs[role] = Codec(self._schemas[role], self._ids[role])
+            codec = self._codecs[role] = Codec(self._schemas[role], self._ids[role], self.registry)
         return codec
 
     def schema(self, role: Role) -> dict[str, Any]:

@@ -175,7 +175,7 @@ async def end_client(client: Consumer | Producer, timeout: float = 5.0) -> None:
 
 
 def forget_transaction(producer: Producer) -> None:
-    """Look at how the producer's last transaction ended: a fenced one would else be reported by the event loop as a leak."""
+    """Look at how the last transaction ended: the event loop would report a failed one, never looked at, as a leak."""
     waiter = producer._txn_manager.wait_for_transaction_end()
     if waiter is not None and waiter.done() and not waiter.cancelled():
         waiter.exception()

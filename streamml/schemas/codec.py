@@ -36,8 +36,25 @@ class Codec:
         self.schema = dict(schema)
         self._registry = registry
         self._name = tree["name"]
+        self._tree = tree
         self.encode = encoder(tree, self.header, self._misfit)
         self.decode = decoder(tree, self.header, Versions(tree, self._find, logical=False, finite=False).decode)
+
+    def halves(
+        self, *names: str
+    ) -> tuple[Callable[[Mapping[str, Any]], bytes], Callable[[Mapping[str, Any], bytes], bytes]]:
+        """Two encoders that together are `encode`, for records of a batch that have the fields `names` in common.
+
+        The first one gives the bytes of these fields, which must be neighbours in the schema; the second one the framed
+        record of the other fields' values and those bytes.
+        """
+        fields = [field for field in self._tree["fields"] if field["name"] in names]
+        places = [self._tree["fields"].index(field) for field in fields]
+        if len(fields) != len(names) or places != list(range(places[0], places[0] + len(places))):
+            raise SchemaError(f"{', '.join(names)} are not neighbouring fields of {self._name}")
+        ordered = [field["name"] for field in fields]
+        common = encoder({**self._tree, "fields": fields}, b"", self._misfit)
+        return common, encoder(self._tree, self.header, self._misfit, ordered)
 
     def _find(self, schema_id: int) -> Any:
         if self._registry is None:

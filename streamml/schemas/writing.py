@@ -45,15 +45,19 @@ _PYTHON: dict[str, type | tuple[type, ...]] = {
 }
 
 
-def encoder(schema: Avro, header: bytes, misfit: Callable[[Any, Exception], Exception]) -> Encode:
+def encoder(
+    schema: Avro, header: bytes, misfit: Callable[[Any, Exception], Exception], given: Sequence[str] = ()
+) -> Callable[..., bytes]:
     """The encoder of `schema`, a tree of `canonical.expanded`; `header` goes before each body.
 
-    A value that does not fit raises what `misfit` makes of it and of the error that Python answers with.
+    A value that does not fit raises what `misfit` makes of it and of the error that Python answers with. The
+    neighbouring
+    fields `given` of a record are not taken from the value: their bytes are the encoder's second argument.
     """
-    expression = _Expression()
+    expression = _Expression(given)
     body = expression.of(schema, header)
     source = [
-        "def encode(value):",
+        f"def encode(value{', given' if given else ''}):",
         f"    try: return {body}",
         "    except misfits as error: raise misfit(value, error) from error",
     ]
@@ -64,9 +68,10 @@ def encoder(schema: Avro, header: bytes, misfit: Callable[[Any, Exception], Exce
 
 
 class _Expression:
-    def __init__(self) -> None:
+    def __init__(self, given: Sequence[str] = ()) -> None:
         self.scope: dict[str, Any] = {**_CALLS, "join": b"".join}
         self._names = 0
+        self._given = tuple(given)
 
     def of(self, schema: Avro, header: bytes = b"") -> str:
         """The Python expression of the bytes of `value`."""
@@ -107,7 +112,11 @@ class _Expression:
         else:
             name, bound = value, ""
         parts: list[_Part] = []
+        given, self._given = self._given, ()
         for field in schema["fields"]:
+            if field["name"] in given:
+                parts += ["given"] if field["name"] == given[0] else []
+                continue
             at = f"({name} := {bound})" if bound else name
             bound = ""
             if "default" in field:

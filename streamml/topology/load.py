@@ -5,10 +5,13 @@ from __future__ import annotations
 import importlib.util
 import sys
 import traceback
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from streamml.errors import DeclarationError
 from streamml.topology.app import Topology
+from streamml.topology.sources import Schema
 
 
 def load_topology(path: str | Path) -> Topology:
@@ -36,7 +39,27 @@ def load_topology(path: str | Path) -> Topology:
         raise DeclarationError(
             f"{file} holds {len(found)} topologies; it must hold exactly one `topology = Topology(...)`"
         )
-    return next(iter(found.values()))
+    return _anchored(next(iter(found.values())), file.parent)
+
+
+def _anchored(topology: Topology, folder: Path) -> Topology:
+    """Schemas by name are looked for beside the file too, wherever the process was started."""
+
+    def find(schema: Schema) -> Schema:
+        if isinstance(schema, Mapping):
+            return schema
+        places = [
+            folder / schema,
+            *(home / f"{schema}.avsc" for home in (folder.parent / "schemas", folder / "schemas")),
+        ]
+        return next((place for place in places if place.is_file()), schema)
+
+    events, feedback = topology.events, topology.feedback
+    return replace(
+        topology,
+        events=replace(events, schema=find(events.schema)),
+        feedback=replace(feedback, schema=find(feedback.schema)),
+    )
 
 
 def _resolve(path: str | Path) -> Path:

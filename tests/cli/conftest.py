@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 DECLARED = """
-from river import linear_model, neighbors, preprocessing
+from river import drift, linear_model, neighbors, preprocessing
 
 from streamml import *
 

@@ -82,7 +82,7 @@ def test_the_demo_runs_on_a_broker_of_others_under_a_name_of_its_own(kafka: str,
     assert code == 0, (out, err)
     assert "lost                     0" in out
     assert "20 of 20 predictions identical to the last bit" in out
-    assert re.search(rf"friedman-\d{{4}}-\d{{6}}\.\* stay at {kafka}", out), out
+    assert re.search(rf"friedman-\d{{4}}-\d{{4}}-[0-9a-f]{{4}}\.\* stay at {kafka}", out), out
     assert leftovers(tmp_path) == []
 
 

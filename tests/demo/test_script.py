@@ -12,7 +12,7 @@ from streamml.demo.audit import audit
 from streamml.demo.datasets import DATASETS, dataset_of, friedman, rows
 from streamml.demo.flow import ROLES
 from streamml.demo.malformed import malformed_labels
-from streamml.demo.script import Script, write_script
+from streamml.demo.script import Script, check_delay, write_script
 from streamml.engine.check import check
 from streamml.errors import StreammlError
 from streamml.testing import Driver
@@ -101,9 +101,10 @@ def test_a_run_without_delay_sends_each_label_right_after_its_event() -> None:
 
 
 def test_labels_later_than_the_horizon_are_refused_before_anything_is_sent() -> None:
-    driver = Driver(load_topology("electricity"))
+    topology = load_topology("electricity")
+    check_delay(topology, DATASETS["electricity"], 336)
     with pytest.raises(StreammlError, match="--delay may be 336 at most"):
-        scripted(driver, "electricity", 10, 337)
+        check_delay(topology, DATASETS["electricity"], 337)
 
 
 def test_a_topology_without_data_says_which_have_some() -> None:

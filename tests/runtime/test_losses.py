@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 from aiokafka.errors import KafkaError, ProducerFenced
+from crash.toys import TALLY, tallied
 from runtime.planes import ECHO, QUICK, Echo, committed, make_topics, plane, running, until, values
 from support.kafka import produce
 
@@ -38,14 +39,15 @@ def raising(point: str, error: Callable[[], BaseException], times: int = 1) -> C
 async def test_a_session_lost_at_any_point_goes_on_exactly_once(
     kafka: str, app_name: str, point: str, error: type[Exception]
 ) -> None:
-    await make_topics(kafka, app_name, **{"in": 1, "out": 1})
-    produce(kafka, f"{app_name}.in", [(b"k", b"%d" % i) for i in range(200)])
+    await make_topics(kafka, app_name, **{"in": 1, "out": 1, "counts": 1})
+    rows = [(b"k%d" % (i % 7), b"%d" % i) for i in range(200)]
+    produce(kafka, f"{app_name}.in", rows)
     quick = replace(QUICK, heartbeat_interval_ms=100, max_records=50)
-    echo = plane(kafka, app_name, tuning=quick, fault=raising(point, error))
-    async with running(echo):
+    tally = plane(kafka, app_name, TALLY, quick, fault=raising(point, error))
+    async with running(tally):
         found = await values(kafka, f"{app_name}.out", 200)
-        assert echo.counters.sessions_lost == 1
-    assert found == [b"%d" % i for i in range(200)]
+        assert tally.counters.sessions_lost == 1
+    assert found == [value for _, value in tallied(rows)]
 
 
 async def test_a_session_that_waits_to_open_again_can_be_suspended_and_closed(

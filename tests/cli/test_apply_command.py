@@ -1,0 +1,49 @@
+"""`apply` as a user runs it: seen, asked for, done once; what cannot be is refused before anything is written."""
+
+from __future__ import annotations
+
+import pytest
+from cli.conftest import Cli, Declare
+from confluent_kafka.admin import AdminClient
+
+pytestmark = pytest.mark.kafka
+
+GROWN = (
+    'events=Events({**EVENT, "fields": [*EVENT["fields"], {"name": "tax", "type": "double"%s}]}, id="id", time="at")'
+)
+
+
+def topics(cli: Cli, app: str) -> set[str]:
+    admin = AdminClient({"bootstrap.servers": cli.env["STREAMML_BOOTSTRAP"]})
+    return {name.removeprefix(f"{app}.") for name in admin.list_topics(timeout=30).topics if name.startswith(f"{app}.")}
+
+
+def test_the_life_of_an_application(on_kafka: Cli, declare: Declare, app_name: str) -> None:
+    shop = declare()
+    planned = on_kafka.ok("apply", shop, "--dry-run")
+    assert f"+ topic {app_name}.events: 2 partitions\n" in planned
+    assert f"+ schema {app_name}.events-value: first version, 4 fields\n" in planned
+    assert "pass --yes" in on_kafka.run("apply", shop).err
+    assert topics(on_kafka, app_name) == set()
+
+    assert on_kafka.ok("apply", shop, "--yes").endswith("topics created, 11 schemas registered\n")
+    assert topics(on_kafka, app_name) >= {"events", "feedback", "examples", "match-changelog", "schemas"}
+    assert on_kafka.ok("apply", shop) == f"{app_name}: nothing to do\n"
+
+    grown = declare("grown.py", GROWN % ', "default": 0.0')
+    assert on_kafka.ok("apply", grown, "--yes").splitlines() == [
+        f"+ schema {app_name}.events-value: follows version 1: + tax: double default 0.0",
+        f"{app_name}: 1 schema registered",
+    ]
+
+    ran = on_kafka.run("apply", declare("broken.py", GROWN % ""), "--yes")
+    assert (ran.code, ran.err.count("\n")) == (1, 1)
+    assert ran.err.startswith(f"error: {app_name}.events-value: the new schema cannot read what version 2 wrote")
+    assert "field tax" in ran.out
+    assert on_kafka.ok("apply", grown) == f"{app_name}: nothing to do\n"
+
+
+def test_a_topology_with_mistakes_is_refused(on_kafka: Cli, declare: Declare, app_name: str) -> None:
+    line = on_kafka.error("apply", declare(changes="models=()"), "--yes")
+    assert line == "error: shop.py: the topology declares no model; give it at least one Model"
+    assert topics(on_kafka, app_name) == set()
