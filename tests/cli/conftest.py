@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 DECLARED = """
-from river import drift, linear_model, neighbors, preprocessing
+from importlib import import_module
 
 from streamml import *
 
@@ -37,8 +37,13 @@ LABEL = {
 }
 
 
+def river(module):
+    # Imported when it is needed: most commands build no model, and are that much faster.
+    return import_module(f"river.{module}")
+
+
 def lr():
-    return preprocessing.StandardScaler() | linear_model.LogisticRegression()
+    return river("preprocessing").StandardScaler() | river("linear_model").LogisticRegression()
 
 
 def shop(**changes):

@@ -25,8 +25,8 @@ MISTAKES = {
     "target=Regression()": "field y is boolean; it must be a number",
     'models=(Model("bad", lambda: 1 / 0),)': "build() raises ZeroDivisionError",
     'models=(Model("one", lambda one=lr(): one),)': "build() returns the same object each time",
-    'models=(Model("knn", neighbors.KNNClassifier),)': "cannot be reproduced from the log",
-    'detectors=(FeatureDrift("d", "z", drift.ADWIN),)': "there is no feature 'z'",
+    'models=(Model("knn", river("neighbors").KNNClassifier),)': "cannot be reproduced from the log",
+    'detectors=(FeatureDrift("d", "z", river("drift").ADWIN),)': "there is no feature 'z'",
 }
 FILES = {
     "empty.py": ("", "holds 0 topologies; it must hold exactly one"),

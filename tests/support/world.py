@@ -20,6 +20,7 @@ from streamml.records import Role
 from streamml.runtime.clients import Tuning
 from streamml.runtime.connection import Connection
 from streamml.runtime.plane import Plane
+from streamml.runtime.session import Session
 from streamml.testing import Driver, ManualClock
 
 T = TypeVar("T")
@@ -44,6 +45,12 @@ class World(Protocol):
 
     def settle(self) -> None:
         """Go on until everything that was read has been worked on."""
+
+    def learned(self, position: int) -> None:
+        """Go on until the live champion has learned so many examples."""
+
+    def predicted(self, count: int) -> None:
+        """Go on until so many events were scored."""
 
     def raw(self, role: Role) -> list[Any]:
         """The records of a role, with `key`, `value` and `headers`."""
@@ -77,6 +84,14 @@ class MemoryWorld:
 
     def settle(self) -> None:
         self._driver.run()
+
+    def learned(self, position: int) -> None:
+        self._driver.run()
+        assert self._driver.live.position(self.topology.champion) == position
+
+    def predicted(self, count: int) -> None:
+        self._driver.run()
+        assert len(self._driver.records("predictions")) == count
 
     def raw(self, role: Role) -> list[Any]:
         return self._driver.records(role)
@@ -133,7 +148,7 @@ class KafkaWorld:
             while not condition():
                 for plane in self._planes:
                     plane.check()
-                await asyncio.sleep(0.02)
+                await asyncio.sleep(0.002)
 
     async def _stop(self) -> None:
         for plane in self._planes:
@@ -179,6 +194,13 @@ class KafkaWorld:
             if idle():
                 return
 
+    def learned(self, position: int) -> None:
+        self._call(self._wait(lambda: self.live.position(self.topology.champion) >= position))
+
+    def predicted(self, count: int) -> None:
+        score = self._planes[-1]
+        self._call(self._wait(lambda: sum(_scored(s) for s in score.sessions.values()) >= count))
+
     def raw(self, role: Role) -> list[Any]:
         return [_Raw(m.key(), m.value(), m.headers() or []) for m in self._messages(role)]
 
@@ -204,6 +226,10 @@ class KafkaWorld:
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
             self._loop.close()
+
+
+def _scored(session: Session) -> float:
+    return sum(reading.value for reading in session.observe() if reading.name == "scored_total")
 
 
 @dataclasses.dataclass(frozen=True)
