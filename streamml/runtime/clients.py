@@ -27,9 +27,12 @@ from aiokafka.errors import (
     UnsupportedVersionError,
 )
 
-from streamml.errors import BrokerError
+from streamml.errors import BrokerError, RegistryError, StateLost
 from streamml.records import TopicPartition
 from streamml.runtime.connection import Connection
+from streamml.runtime.unpacking import install
+
+install()
 
 # aiokafka is untyped here; the names say what an `Any` stands for.
 Consumer: TypeAlias = Any
@@ -52,7 +55,7 @@ FATAL: tuple[type[BaseException], ...] = (
 )
 """A retry would meet the same answer: someone must act."""
 
-LOST: tuple[type[BaseException], ...] = (KafkaError, IllegalOperation, AssertionError)
+LOST: tuple[type[BaseException], ...] = (KafkaError, IllegalOperation, AssertionError, StateLost, RegistryError)
 """The session is lost and may be opened again; a fenced aiokafka producer answers with AssertionError."""
 
 LATE_OR_LOST: tuple[type[BaseException], ...] = (TimeoutError, *LOST)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from streamml.engine.task import Task
-from streamml.records import Role
+from streamml.records import Batch, Role
 from streamml.runtime.clients import Consumer, Tuning
 from streamml.runtime.connection import Connection
 from streamml.runtime.outbox import Fault
@@ -52,6 +52,7 @@ class Context:
     fault: Fault | None
     consumer: Consumer
     gathering: Gathering
+    prepare: Callable[[Batch], Awaitable[None]] | None = None
     counters: Counters = field(default_factory=Counters)
 
     def reach(self, point: str) -> None:

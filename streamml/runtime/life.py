@@ -104,6 +104,8 @@ class Life:
             before = self._inbox.size
             batch, offsets = self._inbox.take(self._stepper.limit)
             taken = before - self._inbox.size
+            if self._context.prepare is not None and taken:
+                await self._context.prepare(batch)
             written = await self._stepper.step(batch, taken)
             self._context.reach("stepped")
             count += taken

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
 from types import MappingProxyType
 from typing import Any
@@ -17,7 +17,7 @@ from aiokafka.errors import KafkaConnectionError
 
 from streamml.engine.task import Task
 from streamml.errors import BrokerError, StreammlError
-from streamml.records import Role, TopicPartition
+from streamml.records import Batch, Role, TopicPartition
 from streamml.runtime.admin import require_topics
 from streamml.runtime.assign import UnitAssignor
 from streamml.runtime.clients import FATAL, LOST, Tuning, end_client, group_consumer, raise_if_ended, theirs
@@ -38,7 +38,9 @@ class Plane:
 
     `clock` gives ms since the epoch, `topic_of` the topic of a role; `locks` is shared by all planes of the process.
     `fault` is called at every point between two steps of the protocol: `fenced`, `restored`, then `stepped`, `begun`,
-    `sent`, `offsets`, `committed` of each transaction.
+    `sent`, `offsets`, `committed` of each transaction. `prepare` is awaited with every batch before it is stepped,
+    where
+    something outside must be asked first; a `RegistryError` of it loses the session, which is opened again.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Plane:
         locks: Locks,
         tuning: Tuning = _TUNING,
         fault: Fault | None = None,
+        prepare: Callable[[Batch], Awaitable[None]] | None = None,
     ) -> None:
         roles = dict.fromkeys((*task.inputs, *task.outputs, *((task.changelog,) if task.changelog else ())))
         self._context = Context(
@@ -64,6 +67,7 @@ class Plane:
             fault,
             None,
             Gathering(task.hold_ms, tuning.idle_wait_ms),
+            prepare,
         )
         self._roles = {self._context.topics[role]: role for role in task.inputs}
         self._sessions: dict[int, Session] = {}

@@ -14,7 +14,7 @@ from functools import partial
 from typing import TypeVar
 
 from streamml.agents.agent import Agent, Offsets, Reading
-from streamml.errors import StreammlError
+from streamml.errors import StateLost, StreammlError
 from streamml.records import Batch, Record, Writes
 from streamml.runtime.context import Context
 from streamml.runtime.pace import Pace, Spells
@@ -128,6 +128,8 @@ class Stepper:
                 # The thread cannot be stopped: the model's lock is held until it has ended.
                 await asyncio.wait({work})
                 raise
+        except StateLost:
+            raise
         except Exception as error:
             raise self._died(what, where, error) from error
         finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -70,10 +71,20 @@ def run_worker(options: WorkerOptions) -> int:
         check_hash_seed()
         topology = load_topology(options.topology)
         chosen = choose(topology, options.only)
+        calm_collector()
         return asyncio.run(_until_signalled(lambda: work(options, topology, chosen)))
     except StreammlError as error:
         log.error("%s", " ".join(str(error).split()))
         return 1
+
+
+def calm_collector() -> None:
+    """Look for cycles less often: what flows through a worker is made of plain values that die by themselves, and a
+    full
+    collection would walk over every event that waits for its label."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 100)
 
 
 def check_hash_seed() -> None:

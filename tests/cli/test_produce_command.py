@@ -6,6 +6,7 @@ import gzip
 import json
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 from urllib.request import urlopen
 
 import fastavro
@@ -63,7 +64,7 @@ def test_avro_is_read_by_the_clients_of_others(
     on_kafka.ok("apply", shop, "--yes", "--registry", registry)
     options = ["--columns", "x=price", "--limit", "3", "--skip", "1", "--registry", registry]
     assert "3 records" in on_kafka.run("produce", shop, "events", "a.jsonl", *options).err
-    found = {}
+    found: dict[bytes | None, Any] = {}
     for message in read_all(on_kafka.env["STREAMML_BOOTSTRAP"], f"{app_name}.events"):
         value = message.value() or b""
         with urlopen(f"{registry}/schemas/ids/{int.from_bytes(value[1:5], 'big')}") as answer:
