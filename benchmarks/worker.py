@@ -57,14 +57,14 @@ class Worker:
             return False
 
     def wait(self, what: str, condition: Callable[[], bool]) -> None:
-        """Until `condition()` holds, looked at every 0.5 s."""
+        """Until `condition()` holds, looked at every 2 s: a look costs the worker some CPU time too."""
         end = time.monotonic() + _PATIENCE_S
         while not condition():
             if self._process.poll() is not None:
                 raise SystemExit(f"the worker ended with {self._process.returncode} while waiting for {what}")
             if time.monotonic() > end:
                 raise SystemExit(f"the worker did not reach {what} within {_PATIENCE_S:g} s")
-            time.sleep(0.5)
+            time.sleep(2.0)
 
 
 @contextmanager

@@ -4,14 +4,13 @@ on the way."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
 
 from streamml.agents.agent import Offsets, Reading
-from streamml.agents.live import LiveModels, answer
+from streamml.agents.live import LiveModels
 from streamml.agents.thinning import superfluous
 from streamml.errors import SnapshotError, StateLost
 from streamml.evaluation import Prequential
-from streamml.models import Features, Fold, FoldError, Output, digest_of
+from streamml.models import Fold, FoldError, digest_of
 from streamml.records import Batch, Record, TopicPartition, Write, Writes
 from streamml.schemas import Codec, ExampleReader
 from streamml.snapshots import Assembler, Snapshot, dumps, loads, seal
@@ -113,16 +112,30 @@ class Learn:
 
     def step(self, batch: Batch, now: int) -> Writes:
         metrics: list[Write] = []
-        prequential, learnable, learn = self._prequential, self._reader.learnable, self._learn
-        fold = self._fold
+        fold, prequential = self._fold, self._prequential
+        learnable, predict, learn, add = self._reader.learnable, fold.predict, fold.learn, prequential.add
+        skip, window, every = self._skip, self._window, self._every
+        position = fold.position
         examples = batch.get("examples", ())
         writes: Writes = {}
         for record in examples:
             y, x = learnable(record.value)
-            prequential.add(y, learn(x, y))
-            if (closed := prequential.close()) is not None:
+            try:
+                output = predict(x)
+            except FoldError:
+                output = fold.no_answer
+            add(y, output)
+            if position in skip:
+                fold.position += 1
+            else:
+                try:
+                    learn(x, y)
+                except FoldError as error:
+                    raise self._cannot_learn(position, error) from error
+            position += 1
+            if position % window == 0 and (closed := prequential.close()) is not None:
                 metrics.append(self._metric(closed, now))
-            if fold.position % self._every == 0:
+            if position % every == 0:
                 self._offset = record.offset + 1
                 writes.setdefault(CHANGELOG, []).extend(self._snapshot(now))
         if examples:
@@ -144,19 +157,9 @@ class Learn:
         yield Reading("snapshot_position", labels, self._sealed_position)
         yield Reading("snapshots_refused_total", labels, self.refused)
 
-    def _learn(self, x: Features, y: Any) -> Output:
-        fold = self._fold
-        position = fold.position
-        output = answer(fold, x)
-        if position in self._skip:
-            fold.position += 1
-            return output
-        try:
-            fold.learn(x, y)
-        except FoldError as error:
-            self._skip.add(position)
-            raise StateLost(f"model {fold.name} could not learn example {position}, which it skips: {error}") from error
-        return output
+    def _cannot_learn(self, position: int, error: FoldError) -> StateLost:
+        self._skip.add(position)
+        return StateLost(f"model {self._model.name} could not learn example {position}, which it skips: {error}")
 
     def _metric(self, closed: dict[str, object], now: int) -> Write:
         name = self._model.name

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import Annotated
 
@@ -57,13 +56,12 @@ app.command("doctor")(doctor)
 
 
 def run() -> None:
-    """Run the command in `sys.argv`, and turn what it raises into one line and an exit code."""
+    """Run the command in `sys.argv`, and turn what it raises into one line and an exit code.
+
+    Typer itself ends quietly after Ctrl-C (130) and when the reader of our output goes away, as in `tail … | head` (1).
+    """
     try:
         app(prog_name="streamml")
     except StreammlError as problem:
         error(problem)
         sys.exit(1)
-    except BrokenPipeError:
-        # The reader has seen enough (`streamml tail … | head`): nothing may be flushed into the closed pipe at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)

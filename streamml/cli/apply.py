@@ -31,29 +31,46 @@ def apply(
     """Create the topics and register the schemas of a topology, after showing what would change."""
     plain_logs()
     found = checked(topology)
-    asyncio.run(make_ready(found, connection(bootstrap, property, properties), registry, yes=yes, dry_run=dry_run))
+    make_ready(found, connection(bootstrap, property, properties), registry, yes=yes, dry_run=dry_run)
 
 
-async def make_ready(
+def make_ready(
     topology: Topology, where: Connection, registry: str | None, *, yes: bool, dry_run: bool = False
 ) -> None:
     """Show the plan, ask, and carry it out. Exits with code 1 if it is refused; nothing has been written then."""
-    from streamml.runtime.applying import carry_out, open_store, plan
+    # Two loops with the question between them: a Ctrl-C would not end a question that is asked inside of one.
+    found = asyncio.run(planned(topology, where, registry))
+    show(found)
+    if found.refusals:
+        fail(found.refusals)
+    if found.done:
+        typer.echo(f"{topology.name}: nothing to do")
+    elif not dry_run:
+        if not yes:
+            _ask(where)
+        asyncio.run(_carry_out(topology, where, registry))
+        typer.echo(f"{topology.name}: {_sum(found)}")
+
+
+async def planned(topology: Topology, where: Connection, registry: str | None) -> Plan:
+    """What is missing on the cluster. Raises StreammlError if it cannot be reached."""
+    from streamml.runtime.applying import open_store, plan
 
     await reach(where)
     store = open_store(topology.name, where, registry)
     try:
-        found = await plan(topology, where, store)
-        show(found)
-        if found.refusals:
-            fail(found.refusals)
-        if found.done:
-            typer.echo(f"{topology.name}: nothing to do")
-        elif not dry_run:
-            if not yes:
-                _ask(where)
-            await carry_out(topology, where, store)
-            typer.echo(f"{topology.name}: {_sum(found)}")
+        return await plan(topology, where, store)
+    finally:
+        await store.close()
+
+
+async def _carry_out(topology: Topology, where: Connection, registry: str | None) -> None:
+    from streamml.runtime.applying import carry_out, open_store
+
+    store = open_store(topology.name, where, registry)
+    try:
+        await store.load()
+        await carry_out(topology, where, store)
     finally:
         await store.close()
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from streamml.cli.apply import make_ready, planned
 from streamml.cli.options import (
     Bootstrap,
     Properties,
@@ -68,6 +69,7 @@ def run(
     """Run a topology until it is told to stop: all of its tasks, or with --only some of them, in this process."""
     found = checked(topology)
     where = connection(bootstrap, property, properties)
+    from streamml.runtime.connection import wait_for_broker
     from streamml.runtime.logs import set_up_logs
     from streamml.runtime.worker import WorkerOptions, choose, run_worker
 
@@ -85,24 +87,16 @@ def run(
     )
     set_up_logs(options.log_level, options.log_format)
     choose(found, options.only)
-    asyncio.run(_prepare(found, where, registry, apply, wait))
+    asyncio.run(wait_for_broker(where, wait))
+    if apply:
+        make_ready(found, where, registry, yes=True)
+    else:
+        _require_applied(found, where, registry)
     raise typer.Exit(run_worker(options))
 
 
-async def _prepare(topology: Topology, where: Connection, registry: str | None, apply: bool, wait: float) -> None:
-    from streamml.cli.apply import make_ready
-    from streamml.runtime.applying import open_store, plan
-    from streamml.runtime.connection import wait_for_broker
-
-    await wait_for_broker(where, wait)
-    if apply:
-        await make_ready(topology, where, registry, yes=True)
-        return
-    store = open_store(topology.name, where, registry)
-    try:
-        found = await plan(topology, where, store)
-    finally:
-        await store.close()
+def _require_applied(topology: Topology, where: Connection, registry: str | None) -> None:
+    found = asyncio.run(planned(topology, where, registry))
     if found.refusals:
         raise StreammlError(found.refusals[0])
     missing = [change.spec.name for change in found.creates] + [change.subject for change in found.registers]

@@ -20,7 +20,7 @@ from streamml.engine.layout import Stage, stages
 from streamml.engine.task import Task
 from streamml.features import Transformer
 from streamml.records import TopicPartition
-from streamml.schemas import HEADER_SIZE, splice
+from streamml.schemas import HEADER_SIZE, field_kinds, splice
 from streamml.topology import Model, Topology
 
 _log = logging.getLogger("streamml")
@@ -109,10 +109,11 @@ class _Makers:
         validate = Validate(
             topology, catalog.events, catalog.feedback, self._quarantine("validate"), catalog.codec("labels")
         )
-        fields = [f["name"] for f in catalog.schema("events")["fields"]]
+        kinds = field_kinds(catalog.schema("events"))
+        doubles = {name for name, kind in kinds.items() if kind.types == ("double",) and not kind.nullable}
         return Score(
             validate,
-            Transformer(topology.transform, fields),
+            Transformer(topology.transform, list(kinds), doubles),
             self._live,
             catalog.codec("features"),
             catalog.codec("predictions"),

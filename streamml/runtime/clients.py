@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -28,7 +28,7 @@ from aiokafka.errors import (
 )
 
 from streamml.errors import BrokerError, RegistryError, StateLost
-from streamml.records import TopicPartition
+from streamml.records import TopicPartition, Write
 from streamml.runtime.connection import Connection
 from streamml.runtime.unpacking import install
 
@@ -37,6 +37,8 @@ install()
 # aiokafka is untyped here; the names say what an `Any` stands for.
 Consumer: TypeAlias = Any
 Producer: TypeAlias = Any
+Batch: TypeAlias = Any
+_NO_HEADERS: list[tuple[str, bytes]] = []
 
 FATAL: tuple[type[BaseException], ...] = (
     AuthenticationFailedError,
@@ -76,10 +78,27 @@ class Tuning:
     transaction_timeout_ms: int = 10_000
     commit_interval_s: float = 1.0
     idle_wait_ms: int = 500
-    max_records: int = 2_000
+    max_records: int = 5_000
     batch_bytes: int = 1_000_000
     rotate_records: int = 1_000_000_000
     compression: str | None = None
+
+
+def append_all(batch: Batch, writes: Sequence[Write], at: int) -> int:
+    """Append `writes` from index `at` on, until the batch is full; returns the index of the first one not taken.
+
+    `BatchBuilder.append` costs as much as the append itself: so it goes to the record builder behind it, as that does.
+    """
+    append, offset = batch._builder.append, batch._relative_offset
+    for index in range(at, len(writes)):
+        key, value, timestamp, headers = writes[index]
+        if append(offset, timestamp, key, value, list(headers) if headers else _NO_HEADERS) is None:
+            batch._relative_offset = offset
+            batch.close()
+            return index
+        offset += 1
+    batch._relative_offset = offset
+    return len(writes)
 
 
 def group_consumer(connection: Connection, group: str, assignor: Any, tuning: Tuning) -> Consumer:

@@ -18,6 +18,7 @@ from streamml.runtime.clients import (
     LATE_OR_LOST,
     Producer,
     Tuning,
+    append_all,
     end_client,
     forget_transaction,
     partition_count,
@@ -27,8 +28,6 @@ from streamml.runtime.connection import Connection
 
 Fault = Callable[[str], None]
 """Called between every two steps of a transaction, with the point's name: tests kill or raise there."""
-
-_NO_HEADERS: list[tuple[str, bytes]] = []
 
 
 class Outbox:
@@ -127,15 +126,12 @@ class Outbox:
             raise StreammlError(f"{self._id} writes to role {role!r} that its task does not declare: add it to outputs")
         topic = self._topics[role]
         for partition, group in self._by_partition(role, records).items():
-            batch = producer.create_batch()
-            for key, value, timestamp, headers in group:
-                listed = list(headers) if headers else _NO_HEADERS
-                if batch.append(timestamp=timestamp, key=key, value=value, headers=listed) is None:
-                    # The batch is full and has not taken the record; the first record of a batch always fits.
-                    sending.append(await producer.send_batch(batch, topic, partition=partition))
-                    batch = producer.create_batch()
-                    batch.append(timestamp=timestamp, key=key, value=value, headers=listed)
-            sending.append(await producer.send_batch(batch, topic, partition=partition))
+            taken = 0
+            while taken < len(group):
+                # A full batch does not take the record; the first record of a batch always fits.
+                batch = producer.create_batch()
+                taken = append_all(batch, group, taken)
+                sending.append(await producer.send_batch(batch, topic, partition=partition))
 
     def _by_partition(self, role: Role, records: Sequence[Write]) -> Mapping[int, Sequence[Write]]:
         if not records:

@@ -6,8 +6,8 @@ API: the Schema Registry REST interface, v1 (Confluent Schema Registry, Apicurio
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping, Set
-from time import monotonic
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -15,13 +15,15 @@ import aiohttp
 import orjson
 from yarl import URL
 
-from streamml.errors import IncompatibleSchema, RegistryError, SchemaError
-from streamml.runtime.registry import Change, change_of
+from streamml.errors import IncompatibleSchema, RegistryError
+from streamml.runtime.registry import Change, Strays, change_of, unknown
 from streamml.schemas import Registry
+
+log = logging.getLogger(__name__)
 
 CONTENT_TYPE = "application/vnd.schemaregistry.v1+json"
 UNKNOWN_FOR = 30.0
-"""Seconds for which an id unknown to the server is not asked for again: a stray id must not cost a request a batch."""
+"""Seconds for which an id unknown to the server is not asked for again."""
 TRIES = 3
 
 
@@ -40,7 +42,9 @@ class RegistryClient:
         self.app = app
         self.registry = Registry() if registry is None else registry
         self._session: aiohttp.ClientSession | None = None
-        self._unknown: dict[int, float] = {}
+        self._strays = Strays(UNKNOWN_FOR)
+        self._unreadable: set[tuple[str, int]] = set()
+        self._resolving = asyncio.Lock()
 
     async def load(self) -> None:
         subjects = await self._get(f"/subjects?subjectPrefix={quote(self.app, safe='')}.")
@@ -68,48 +72,56 @@ class RegistryClient:
         await self._load_subject(subject)
         return int((answer or {})["id"])
 
-    async def resolve(self, ids: Set[int]) -> None:
-        now = monotonic()
-        self._unknown = {i: until for i, until in self._unknown.items() if until > now}
-        wanted = [i for i in sorted(ids) if i not in self._unknown and not self._knows(i)]
-        await asyncio.gather(*(self._resolve(i, now) for i in wanted))
+    async def resolve(self, ids: Set[int], subject: str | None = None) -> None:
+        # One at a time: units that meet the same new id at once ask once.
+        async with self._resolving:
+            wanted = self._strays.without(unknown(self.registry, ids, subject), subject)
+            if not wanted:
+                return
+            if subject is None:
+                await asyncio.gather(*(self._resolve(schema_id) for schema_id in sorted(wanted)))
+            else:
+                await self._load_subject(subject)
+            self._strays.add(unknown(self.registry, wanted, subject), subject)
 
     async def close(self) -> None:
         if self._session is not None:
             await self._session.close()
             self._session = None
 
-    async def _resolve(self, schema_id: int, now: float) -> None:
+    async def _resolve(self, schema_id: int) -> None:
         answer = await self._get(f"/schemas/ids/{schema_id}")
-        if answer is None:
-            self._unknown[schema_id] = now + UNKNOWN_FOR
-            return
-        # An id may stand under any subject, also one of another team: here only its schema counts.
-        self.registry.add(f"id {schema_id}", 1, schema_id, self._avro(f"schema id {schema_id}", answer))
+        if answer is not None:
+            # An id may stand under any subject, also one of another team: here only its schema counts.
+            self.registry.add(f"id {schema_id}", 1, schema_id, self._avro(f"schema id {schema_id}", answer))
 
     async def _load_subject(self, subject: str) -> None:
+        """Take in the versions that are new. One that is not of our kind is left out: its records will be refused."""
         path = f"/subjects/{quote(subject, safe='')}/versions"
-        latest = self.registry.latest(subject)
+        known = {version for version, _, _ in self.registry.versions(subject)}
         for version in await self._get(path) or ():
-            if latest is None or version > latest[0]:
-                answer = await self._get(f"{path}/{version}")
-                if answer is not None:
-                    schema = self._avro(f"version {version} of subject {subject}", answer)
-                    self.registry.add(subject, int(version), int(answer["id"]), schema)
-
-    def _knows(self, schema_id: int) -> bool:
-        try:
-            self.registry.schema(schema_id)
-        except SchemaError:
-            return False
-        return True
+            if version in known or (subject, version) in self._unreadable:
+                continue
+            answer = await self._get(f"{path}/{version}")
+            if answer is None:
+                continue
+            try:
+                schema = self._avro(f"version {version} of subject {subject}", answer)
+            except RegistryError as error:
+                self._unreadable.add((subject, version))
+                log.warning("%s", error)
+                continue
+            self.registry.add(subject, int(version), int(answer["id"]), schema)
 
     def _avro(self, what: str, answer: Mapping[str, Any]) -> dict[str, Any]:
         if answer.get("schemaType", "AVRO") != "AVRO":
             raise RegistryError(f"{what} at {self.url} is {answer['schemaType']}, not Avro; streamml reads Avro only")
         if answer.get("references"):
             raise RegistryError(f"{what} at {self.url} refers to other subjects; register it with their types inlined")
-        schema = orjson.loads(answer["schema"])
+        try:
+            schema = orjson.loads(answer["schema"])
+        except (orjson.JSONDecodeError, KeyError) as error:
+            raise RegistryError(f"{what} at {self.url} is no Avro schema: register it anew") from error
         return schema if isinstance(schema, dict) else {"type": schema}
 
     def _refusal(self, subject: str, messages: Any) -> str:
@@ -127,7 +139,7 @@ class RegistryClient:
         for attempt in range(TRIES):
             try:
                 return await self._once(method, path, body, subject)
-            except (TimeoutError, aiohttp.ClientConnectionError, _ServerBusy) as error:
+            except (TimeoutError, aiohttp.ClientError, _ServerBusy) as error:
                 if attempt == TRIES - 1:
                     why = " ".join(str(error).split()) or type(error).__name__
                     raise RegistryError(

@@ -18,16 +18,18 @@ import orjson
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
-from streamml.errors import RegistryError, SchemaError
+from streamml.errors import RegistryError
 from streamml.runtime.admin import TopicSpec, ensure_topics, plan_topics
 from streamml.runtime.clients import FATAL, LOST, Consumer, Tuning, end_client, log_reader
 from streamml.runtime.connection import Connection
 from streamml.runtime.outbox import Outbox
-from streamml.runtime.registry import Change, change_of
+from streamml.runtime.registry import Change, Strays, change_of, unknown
 from streamml.schemas import Registry
 
 log = logging.getLogger(__name__)
 TRIES = 12
+UNKNOWN_FOR = 5.0
+"""Seconds for which the topic is not read again for an id that it did not hold."""
 
 
 class TopicRegistry:
@@ -39,6 +41,7 @@ class TopicRegistry:
         self._app = app
         self._connection = connection
         self._next = 0
+        self._strays = Strays(UNKNOWN_FOR)
         self._writer: Outbox | None = None
         self._lock = asyncio.Lock()
 
@@ -70,10 +73,12 @@ class TopicRegistry:
                     await asyncio.sleep(uniform(0.05, 0.3) * (attempt + 1))
             raise AssertionError("unreachable")
 
-    async def resolve(self, ids: Set[int]) -> None:
-        if all(self._knows(i) for i in ids):
-            return
-        await self.load()
+    async def resolve(self, ids: Set[int], subject: str | None = None) -> None:
+        async with self._lock:
+            wanted = self._strays.without(unknown(self.registry, ids, subject), subject)
+            if wanted:
+                await self._read()
+                self._strays.add(unknown(self.registry, wanted, subject), subject)
 
     async def close(self) -> None:
         async with self._lock:
@@ -122,6 +127,8 @@ class TopicRegistry:
     async def _read_with(self, consumer: Consumer, tp: TopicPartition) -> None:
         consumer.assign([tp])
         end = (await consumer.end_offsets([tp]))[tp]
+        if end < self._next:
+            self._next = 0  # The topic was made anew.
         consumer.seek(tp, self._next)
         # Not by counts: compaction and transaction markers leave gaps in the offsets.
         while await consumer.position(tp) < end:
@@ -135,6 +142,8 @@ class TopicRegistry:
         try:
             entry = orjson.loads(value)
             subject, version, schema_id, schema = (entry[k] for k in ("subject", "version", "id", "schema"))
+            if [type(part) for part in (subject, version, schema_id, schema)] != [str, int, int, dict]:
+                raise TypeError("a part of another type")
         except (orjson.JSONDecodeError, KeyError, TypeError) as error:
             raise RegistryError(
                 f"{self.topic}/0@{offset} is not a schema record; nothing else may write to this topic: "
@@ -150,10 +159,3 @@ class TopicRegistry:
         writer, self._writer = self._writer, None
         if writer is not None:
             await writer.stop()
-
-    def _knows(self, schema_id: int) -> bool:
-        try:
-            self.registry.schema(schema_id)
-        except SchemaError:
-            return False
-        return True

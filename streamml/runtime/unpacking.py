@@ -56,7 +56,7 @@ class LeanRecords(fetcher.PartitionRecords):  # type: ignore[misc]  # aiokafka i
         return next(self._records_iterator)
 
     def _consumer_record(self, tp: Any, record: Any) -> Fetched:
-        return _new(
+        fetched: Fetched = _new(
             Fetched,
             (
                 tp.topic,
@@ -69,6 +69,7 @@ class LeanRecords(fetcher.PartitionRecords):  # type: ignore[misc]  # aiokafka i
                 record.timestamp_type,
             ),
         )
+        return fetched
 
 
 def install() -> None:

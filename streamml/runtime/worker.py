@@ -34,6 +34,7 @@ from streamml.runtime.logs import LogFormat, set_up_logs
 from streamml.runtime.monitoring import Plane, Sources
 from streamml.runtime.plane import Plane as KafkaPlane
 from streamml.runtime.registry import SchemaStore
+from streamml.runtime.registry_arrivals import Arrivals
 from streamml.runtime.registry_http import RegistryClient
 from streamml.runtime.registry_topic import TopicRegistry
 from streamml.runtime.web import add_routes, free_port
@@ -132,7 +133,7 @@ async def work(options: WorkerOptions, topology: Topology, chosen: Sequence[str]
     store = open_store(options, topology.name)
     try:
         catalog = Catalog(topology, store.registry, await prepare(topology, options.connection, store))
-        return await _serve(options, topology, chosen, catalog, port)
+        return await _serve(options, topology, chosen, catalog, store, port)
     finally:
         await store.close()
 
@@ -142,12 +143,13 @@ async def _serve(
     topology: Topology,
     chosen: Sequence[str],
     catalog: Catalog,
+    store: SchemaStore,
     port: int,
 ) -> int:
     live = LiveModels(topology.champion)
     tasks = [task for task in build_tasks(topology, catalog, live, options.signing_key) if task.name in chosen]
     timings = {task.name: Timing() for task in tasks}
-    planes = build_planes(topology, options.connection, tasks, timings)
+    planes = build_planes(topology, options.connection, tasks, timings, store)
     learners = {
         plane.task.name.removeprefix("learn:"): plane for plane in planes if plane.task.name.startswith("learn:")
     }
@@ -199,16 +201,34 @@ async def _serve(
 
 
 def build_planes(
-    topology: Topology, connection: Connection, tasks: Sequence[Task], timings: Mapping[str, Timing]
+    topology: Topology,
+    connection: Connection,
+    tasks: Sequence[Task],
+    timings: Mapping[str, Timing],
+    store: SchemaStore,
 ) -> list[KafkaPlane]:
     """A plane for each task, with a watch on its agents; the locks are shared by all of them."""
     locks: dict[str, asyncio.Lock] = {}
+    sources = (("events", topology.events), ("feedback", topology.feedback))
+    framed = {role: subject(topology, role) for role, source in sources if source.format == "avro"}
+    arrivals = Arrivals(store, framed) if framed else None
 
     def timed(task: Task) -> Task:
         build, timing, watched = task.build, timings[task.name], "events" if task.name == "score" else None
         return replace(task, build=lambda unit: Timed(build(unit), timing, wall_clock, watched))
 
-    return [KafkaPlane(topology.name, timed(task), connection, wall_clock, topology.topic, locks) for task in tasks]
+    return [
+        KafkaPlane(
+            topology.name,
+            timed(task),
+            connection,
+            wall_clock,
+            topology.topic,
+            locks,
+            prepare=arrivals if task.name == "score" else None,
+        )
+        for task in tasks
+    ]
 
 
 def wall_clock() -> int:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import pty
+import sys
+
 import pytest
 from cli.conftest import Cli, Declare
 from confluent_kafka.admin import AdminClient
@@ -45,3 +49,28 @@ def test_a_topology_with_mistakes_is_refused(on_kafka: Cli, declare: Declare, ap
     line = on_kafka.error("apply", declare(changes="models=()"), "--yes")
     assert line == "error: shop.py: the topology declares no model; give it at least one Model"
     assert topics(on_kafka, app_name) == set()
+
+
+@pytest.mark.parametrize(("answer", "code", "done"), [(b"y\n", 0, True), (b"n\n", 1, False), (b"\x03", 130, False)])
+def test_on_a_terminal_it_asks(
+    on_kafka: Cli, declare: Declare, app_name: str, answer: bytes, code: int, done: bool
+) -> None:
+    """\x03 is Ctrl-C, as a terminal sends it."""
+    shop = str(on_kafka.folder / declare())
+    pid, terminal = pty.fork()
+    if pid == 0:
+        command = [sys.executable, "-m", "streamml", "apply", shop]
+        os.execve(sys.executable, command, {**os.environ, **on_kafka.env})
+    said = b""
+    while b"[y/n]" not in said:
+        said += os.read(terminal, 65_536)
+    os.write(terminal, answer)
+    try:
+        while data := os.read(terminal, 65_536):
+            said += data
+    except OSError:  # how Linux says that the other end is closed
+        pass
+    _, status = os.waitpid(pid, 0)
+    os.close(terminal)
+    assert (os.waitstatus_to_exitcode(status), bool(topics(on_kafka, app_name))) == (code, done)
+    assert b"Traceback" not in said

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import signal
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -105,11 +106,9 @@ def test_what_cannot_be_produced_is_one_line(on_kafka: Cli, declare: Declare, tm
     (tmp_path / "a.csv").write_text("at,x\n1,2\n")
     said = {
         ("events", "none.csv"): "No such file",
-        ("events", "a.csv", "--columns", "x"): "is not FIELD=COLUMN",
         ("events", "a.csv", "--columns", "y=x"): "no field 'y' in the schema of events",
         ("feedback", "a.csv"): "no column for the field 'y' of feedback; name it with --columns y=COLUMN",
         ("feedback", "a.csv", "--delay", "soon"): "is no time",
-        ("events", "a.csv", "--delay", "1h"): "a delay is for feedback",
         ("events", "a.csv"): "is not registered: run `streamml apply` first",
     }
     runs = on_kafka.run_all(["produce", shop, *arguments] for arguments in said)
@@ -139,3 +138,22 @@ def test_tail_shows_what_there_is(on_kafka: Cli, declare: Declare, app_name: str
     assert on_kafka.ok("tail", shop, "control", "--no-follow") == ""
     assert f"{app_name} has no topic 'alert'" in on_kafka.error("tail", shop, "alert")
     assert "give beginning, end, or an offset" in on_kafka.error("tail", shop, "events", "--from", "now")
+
+
+def test_tail_follows_until_ctrl_c_or_until_nobody_reads(on_kafka: Cli, declare: Declare, app_name: str) -> None:
+    shop = declare()
+    on_kafka.ok("apply", shop, "--yes")
+    two = [on_kafka.start("tail", shop, "events") for _ in range(2)]
+    for i, follower in enumerate(two):
+        assert follower.stdout is not None
+        produce(on_kafka.env["STREAMML_BOOTSTRAP"], f"{app_name}.events", [(b"%d" % i, b"x")])
+        assert follower.stdout.readline()
+    two[0].send_signal(signal.SIGINT)
+    ran = on_kafka.end(two[0])
+    assert (ran.code, ran.err) == (130, "")
+    head = two[1]
+    assert head.stdout is not None
+    assert head.stderr is not None
+    head.stdout.close()
+    produce(on_kafka.env["STREAMML_BOOTSTRAP"], f"{app_name}.events", [(b"%d" % i, b"x") for i in range(100)])
+    assert (head.wait(30), head.stderr.read()) == (1, "")

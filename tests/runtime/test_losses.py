@@ -15,7 +15,7 @@ from support.kafka import produce
 
 from streamml.agents.agent import Offsets
 from streamml.engine.task import Task
-from streamml.errors import BrokerError, StreammlError
+from streamml.errors import BrokerError, RegistryError, StreammlError
 from streamml.records import Batch, Record, Writes
 from streamml.runtime.admin import TopicSpec, ensure_topics
 from streamml.runtime.connection import Connection
@@ -72,6 +72,24 @@ async def test_a_session_that_waits_to_open_again_can_be_suspended_and_closed(
     finally:
         await troubled.stop()
     assert "never retrieved" not in caplog.text
+
+
+async def test_a_batch_that_cannot_be_prepared_for_is_read_again(kafka: str, app_name: str) -> None:
+    seen: list[bytes | None] = []
+
+    async def prepare(batch: Batch) -> None:
+        seen.extend(record.value for record in batch["in"])
+        if len(seen) == 1:
+            raise RegistryError("the registry does not answer")
+
+    await make_topics(kafka, app_name, **{"in": 1, "out": 1})
+    echo = plane(kafka, app_name, prepare=prepare)
+    async with running(echo):
+        produce(kafka, f"{app_name}.in", [(b"k", b"v")])
+        await until(lambda: echo.counters.writes_out == 1, echo)
+        assert echo.counters.sessions_lost == 1
+    assert seen == [b"v", b"v"]
+    assert await values(kafka, f"{app_name}.out", 1) == [b"v"]
 
 
 async def test_a_second_owner_fences_the_first_which_comes_back(kafka: str, app_name: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from itertools import count
 from typing import Any
@@ -110,6 +111,21 @@ async def test_an_id_first_seen_in_data_is_looked_up_and_a_stray_one_stays_unkno
 
 
 @pytest.mark.registry
+async def test_an_id_is_looked_for_among_the_versions_of_its_own_subject(client: RegistryClient, registry: str) -> None:
+    subject = f"{client.app}.events-value"
+    first = await client.register(subject, order("price"))
+    producer = RegistryClient(registry, client.app)
+    try:
+        foreign = await producer.register(f"not-{client.app}.events-value", order("colour"))
+        second = await producer.register(subject, order("price", "tax", default=True))
+    finally:
+        await producer.close()
+    await client.resolve({first, second, foreign, 999_999}, subject)
+    assert [(version, id) for version, id, _ in client.registry.versions(subject)] == [(1, first), (2, second)]
+    assert not client.registry.belongs(foreign, subject)
+
+
+@pytest.mark.registry
 async def test_confluent_s_own_client_reads_what_we_framed_and_we_read_its(
     client: RegistryClient, registry: str
 ) -> None:
@@ -186,6 +202,50 @@ async def test_no_server_is_one_line_with_the_next_action() -> None:
     with pytest.raises(RegistryError, match=r"does not answer .* start it, or correct --registry"):
         await client.load()
     await client.close()
+
+
+async def test_stray_ids_cost_a_request_once_however_many_units_meet_them() -> None:
+    asked: list[str] = []
+    held = {"1": {"id": 7, "schema": '"string"'}}
+
+    async def answer(request: web.Request) -> web.Response:
+        asked.append(request.path.removeprefix("/subjects/shop.events-value/versions"))
+        return web.json_response(held[asked[-1][1:]] if asked[-1] else [int(version) for version in held])
+
+    async with _Server(answer) as url:
+        client = RegistryClient(url, "shop")
+        for _ in range(3):
+            await asyncio.gather(*(client.resolve({5, 7}, "shop.events-value") for _ in range(4)))
+        assert asked == ["", "/1"]
+        held["2"] = {"id": 8, "schema": '"long"'}
+        await client.resolve({5, 8}, "shop.events-value")
+        await client.close()
+    assert asked == ["", "/1", "", "/2"]
+    assert client.registry.belongs(8, "shop.events-value")
+
+
+async def test_a_version_that_is_not_avro_is_left_out_and_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    """Nobody outside may stop a worker: not with a record, nor with what they register for a topic."""
+    held: dict[str, dict[str, Any]] = {
+        "1": {"id": 7, "schemaType": "PROTOBUF", "schema": 'syntax = "proto3";'},
+        "2": {"id": 8, "schema": "{"},
+        "3": {"id": 9, "schema": '"long"'},
+    }
+
+    async def answer(request: web.Request) -> web.Response:
+        version = request.path.removeprefix("/subjects/shop.events-value/versions")[1:]
+        return web.json_response(held[version] if version else [1, 2, 3])
+
+    async with _Server(answer) as url:
+        client = RegistryClient(url, "shop")
+        await client.resolve({7, 8, 9}, "shop.events-value")
+        await client.resolve({10}, "shop.events-value")
+        await client.close()
+    assert [schema_id for _, schema_id, _ in client.registry.versions("shop.events-value")] == [9]
+    assert [record.getMessage().partition(" at ")[0] for record in caplog.records] == [
+        "version 1 of subject shop.events-value",
+        "version 2 of subject shop.events-value",
+    ]
 
 
 @pytest.mark.parametrize(

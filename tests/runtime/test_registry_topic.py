@@ -7,7 +7,9 @@ from typing import Any
 
 import orjson
 import pytest
+from confluent_kafka.admin import AdminClient
 from support.kafka import produce, read_all
+from support.processes import eventually
 
 from streamml.errors import IncompatibleSchema, RegistryError, SchemaError
 from streamml.runtime.connection import Connection
@@ -93,11 +95,55 @@ async def test_an_id_first_seen_in_data_is_found_at_the_tail(kafka: str, app_nam
     await reader.close()
 
 
-async def test_what_is_no_schema_record_is_named_by_its_place(kafka: str, app_name: str) -> None:
+async def test_stray_ids_are_read_for_once_and_a_version_of_another_topic_is_none(kafka: str, app_name: str) -> None:
+    reads = 0
+
+    class Counting(TopicRegistry):
+        async def _read(self) -> None:
+            nonlocal reads
+            reads += 1
+            await super()._read()
+
+    subject, other = f"{app_name}.events-value", f"{app_name}.feedback-value"
+    writer, reader = TopicRegistry(app_name, Connection(kafka)), Counting(app_name, Connection(kafka))
+    foreign = await writer.register(other, STRICT)
+    for _ in range(3):
+        await asyncio.gather(*(reader.resolve({foreign, 5}, subject) for _ in range(4)))
+    assert reads == 1
+    assert not reader.registry.belongs(foreign, subject)
+    schema_id = await writer.register(subject, order("price"))
+    await reader.resolve({foreign, schema_id}, subject)
+    await reader.resolve({schema_id}, subject)
+    assert reads == 2
+    assert reader.registry.belongs(schema_id, subject)
+    await writer.close()
+    await reader.close()
+
+
+async def test_a_topic_that_was_made_anew_is_read_from_its_beginning(kafka: str, app_name: str) -> None:
+    subject = f"{app_name}.events-value"
+    writer, reader = (TopicRegistry(app_name, Connection(kafka)) for _ in range(2))
+    for fields in (["a"], ["a", "b"], ["a", "b", "c"]):
+        await writer.register(subject, order(*fields))
+    await writer.close()
+    await reader.load()
+    admin = AdminClient({"bootstrap.servers": kafka})
+    topic = f"{app_name}.schemas"
+    admin.delete_topics([topic])[topic].result(30)
+    await asyncio.to_thread(eventually, lambda: topic not in admin.list_topics(timeout=10).topics)
+    writer = TopicRegistry(app_name, Connection(kafka))
+    schema_id = await writer.register(f"{app_name}.feedback-value", STRICT)
+    await writer.close()
+    await reader.resolve({schema_id}, f"{app_name}.feedback-value")
+    assert reader.registry.belongs(schema_id, f"{app_name}.feedback-value")
+
+
+@pytest.mark.parametrize("value", [b"not json", b"[]", b'{"subject": "s", "version": "1", "id": 7, "schema": {}}'])
+async def test_what_is_no_schema_record_is_named_by_its_place(kafka: str, app_name: str, value: bytes) -> None:
     store = TopicRegistry(app_name, Connection(kafka))
     await store.register(f"{app_name}.events-value", order("price"))
     await store.close()
-    produce(kafka, f"{app_name}.schemas", [(b"key", b"not json")])
+    produce(kafka, f"{app_name}.schemas", [(b"key", value)])
     with pytest.raises(RegistryError, match=rf"{app_name}\.schemas/0@\d+ is not a schema record"):
         await TopicRegistry(app_name, Connection(kafka)).load()
 

@@ -20,7 +20,7 @@ from streamml import (
     Transform,
 )
 
-EVENT = {
+EVENT: dict[str, Any] = {
     "type": "record",
     "name": "Weather",
     "fields": [
@@ -30,7 +30,7 @@ EVENT = {
         {"name": "pressure", "type": "double"},
     ],
 }
-LABEL = {
+LABEL: dict[str, Any] = {
     "type": "record",
     "name": "Rain",
     "fields": [

@@ -1,4 +1,4 @@
-"""A worker of the tiny topology: `python -m support.tiny_worker TOPOLOGY BOOTSTRAP [--only TASKS] [--wait S]`."""
+"""A worker of the tiny topology: `python -m support.tiny_worker TOPOLOGY BOOTSTRAP [--only TASKS] [--registry URL]`."""
 
 from __future__ import annotations
 
@@ -23,10 +23,12 @@ def main() -> int:
     parser.add_argument("bootstrap")
     parser.add_argument("--only", default="")
     parser.add_argument("--wait", type=float, default=30)
+    parser.add_argument("--registry")
     asked = parser.parse_args()
     options = WorkerOptions(
         asked.topology,
         Connection(asked.bootstrap),
+        registry=asked.registry,
         only=tuple(asked.only.split(",")),
         web_port=0,
         log_format="text",
