@@ -45,8 +45,7 @@ class Agent(Protocol):
 
     def checkpoint(self, now: int) -> Writes:
         """What has changed in the state since the last checkpoint, as writes to the changelog: called right before
-        each commit,
-        and written in the same transaction."""
+        each commit, and written in the same transaction."""
 
     def observe(self) -> Iterable[Reading]:
         """The figures for monitoring, as they stand."""

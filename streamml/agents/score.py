@@ -1,6 +1,6 @@
 """validate, transform and serve, chained: one batch in, its features and predictions out. Law: every event that was
-read gives either
-one features record and one prediction, or one quarantined record; nothing is paid between the three."""
+read gives either one features record and one prediction, or one quarantined record; nothing is paid between the
+three."""
 
 from __future__ import annotations
 
@@ -27,8 +27,7 @@ class Score:
     """One partition of `events` and `feedback`. It keeps no state but counters: the live models are by reference.
 
     Once a second, if there were events, it writes a record `serving/PARTITION` to `metrics`: events read and
-    quarantined since
-    the last one, and the greatest staleness.
+    quarantined since the last one, and the greatest staleness.
     """
 
     def __init__(

@@ -1,6 +1,5 @@
 """Which snapshots to keep. Law: rebuilding position q from the last kept one before it replays at most half of q's
-distance to the head,
-or one snapshot interval where that is longer."""
+distance to the head, or one snapshot interval where that is longer."""
 
 from __future__ import annotations
 

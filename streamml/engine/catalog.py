@@ -21,7 +21,7 @@ def label_type(target: Target) -> str:
     types = {type(c) for c in target.classes}
     if len(types) != 1 or not types <= LABELS.keys():
         raise DeclarationError(
-            f"the classes {target.classes} are of mixed or unknown types; make them all strings, all integers or all booleans"
+            f"the classes {target.classes} are of mixed types; make them all strings, integers or booleans"
         )
     return LABELS[types.pop()]
 

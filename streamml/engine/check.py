@@ -53,7 +53,7 @@ def _names(topology: Topology) -> Iterator[str]:
                 yield f"{count} {kind} are named {name!r}; rename all but one"
     for model in topology.models:
         if not _NAME.fullmatch(model.name) or model.name == "served":
-            yield f"the model name {model.name!r} cannot be used; use letters, digits, '.', '_' or '-', and not 'served'"
+            yield f"the model name {model.name!r} cannot be used; take letters, digits, '.', '_', '-', and not 'served'"
     if not topology.transform.features:
         yield "the transform declares no feature; name at least one"
     for feature in topology.transform.features:

@@ -16,8 +16,8 @@ def describe_text(topology: Topology) -> str:
     lines = [
         f"topology {topology.name}: predicts {kind} from {len(topology.transform.features)} features",
         f"  events      {topology.events.format}, id `{topology.events.id}`, event time `{topology.events.time}`",
-        f"  feedback    {feedback.format}, label `{feedback.label}`, horizon {feedback.horizon}, late: {feedback.late}, "
-        f"doubled: {feedback.doubled}, orphan: {feedback.orphan}, missing: {policy}",
+        f"  feedback    {feedback.format}, label `{feedback.label}`, horizon {feedback.horizon}, "
+        f"late: {feedback.late}, doubled: {feedback.doubled}, orphan: {feedback.orphan}, missing: {policy}",
         f"  rules       {', '.join(type(r).__name__ for r in topology.rules) or 'those of the schema'}",
         f"  models      {', '.join(m.name for m in topology.models)} (champion: {topology.champion})",
         f"  detectors   {', '.join(_detector(d) for d in topology.detectors) or 'none'}",

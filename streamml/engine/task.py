@@ -18,14 +18,11 @@ class Task:
     """One stage of a topology.
 
     `scope` is `partition` where partition p of every input goes to one agent of its own (the inputs are
-    co-partitioned),
-    and `whole` where one agent reads all partitions of all inputs.
-    `changelog` is the role of the compacted topic that the agent is restored from; a `partition` agent uses its own
-    partition of it, a `whole` agent partition 0.
-    `uses` names the models whose live objects a step reads or changes: the runtime runs no two steps on one model at
-    a time.
-    A runtime commits as soon as a step has writes, then lets input gather for `hold_ms`; without writes it may put
-    the commit off.
+    co-partitioned), and `whole` where one agent reads all partitions of all inputs. `changelog` is the role of the
+    compacted topic that the agent is restored from; a `partition` agent uses its own partition of it, a `whole` agent
+    partition 0. `uses` names the models whose live objects a step reads or changes: the runtime runs no two steps on
+    one model at a time. A runtime commits as soon as a step has writes, then lets input gather for `hold_ms`; without
+    writes it may put the commit off.
     """
 
     name: str

@@ -31,8 +31,8 @@ class Snapshots:
 @dataclass(frozen=True)
 class Alerts:
     """Beside the detectors: `quarantine_rate` (share of the last `window` events), `degradation` (the served metric,
-    accuracy or
-    MAE, of a window is worse than that of the no-change baseline), and staleness by `Serving.max_staleness`."""
+    accuracy or MAE, of a window is worse than that of the no-change baseline), and staleness by
+    `Serving.max_staleness`."""
 
     quarantine_rate: float | None = 0.05
     degradation: bool = True

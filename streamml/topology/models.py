@@ -10,8 +10,7 @@ from typing import Any, TypeAlias
 @dataclass(frozen=True)
 class Classification:
     """The label is one of `classes`, all strings, all integers or all booleans. Their order is the order in which
-    models
-    see them (as 0, 1, …): it is part of a model's identity."""
+    models see them (as 0, 1, …): it is part of a model's identity."""
 
     classes: tuple[str | int | bool, ...]
 

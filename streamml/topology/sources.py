@@ -41,17 +41,15 @@ class Assume:
 class Feedback:
     """The labels, which come late, out of order, twice or never.
 
-    `id` names the field with the event's id, `label` the field with the label, `time` the field with the time at which
-    the label became known (absent: the record's own Kafka timestamp).
-    A label counts until `horizon` after its event's time, by the clock of the label stream; `grace` bounds how far
-    that stream may run out of order.
+    `id` names the field with the event's id, `label` the field with the label, `time` the field with the time at
+    which the label became known (absent: the record's own Kafka timestamp). A label counts until `horizon` after its
+    event's time, by the clock of the label stream; `grace` bounds how far that stream may run out of order.
 
     Policies. `late` (known after the horizon): `drop` it, or `quarantine` it. `doubled` (a second label of one id):
     the first counts, the others are dropped or quarantined. `orphan` (no event of its id within the horizon):
-    dropped or
-    quarantined. `missing` (no label within the horizon): the event is dropped from learning, or learned with an
-    `Assume`d label. Each is counted whatever its policy.
-    `idle`: a label stream that is silent for so long (wall clock) no longer holds back expiry.
+    dropped or quarantined. `missing` (no label within the horizon): the event is dropped from learning, or learned
+    with an `Assume`d label. Each is counted whatever its policy. `idle`: a label stream that is silent for so long
+    (wall clock) no longer holds back expiry.
     """
 
     schema: Schema

@@ -25,8 +25,8 @@ class Transform:
 
     `features` declares all that a model may see: a name stands for a required `double`. `using` is a function from
     the canonical event to a mapping of feature values, or a River transformer that keeps no state; None takes the
-    event's
-    fields of the same names. It must be pure: its source is hashed, and the digest goes into every features record.
+    event's fields of the same names. It must be pure: its source is hashed, and the digest goes into every features
+    record.
     """
 
     features: tuple[Feature, ...]

@@ -11,9 +11,8 @@ record came (its mark), never by what another stream happened to have reached:
 
 A label that finds no event waits, and meets the event as if it had come after it. The watermarks only decide when
 nothing can change an outcome any more. A settled id is remembered until both streams have passed its deadline, so
-that doubles are
-known as such. What is assumed: an id names one event, whose doubles carry the same event time; and a prediction follows
-from its features, so neither stays alone.
+that doubles are known as such. What is assumed: an id names one event, whose doubles carry the same event time; and a
+prediction follows from its features, so neither stays alone.
 """
 
 from __future__ import annotations
