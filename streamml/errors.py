@@ -41,4 +41,4 @@ class RegistryError(StreammlError):
 
 
 class StateLost(StreammlError):
-    """An agent's state cannot be trusted any more: the runtime throws the agent away and builds it anew from the log."""
+    """An agent's state cannot be trusted any more: the runtime throws the agent away and builds it from the log."""

@@ -33,8 +33,8 @@ class Transformer:
     """From an event to feature values. Raises DecodeError with the rule `transform`, and nothing else."""
 
     def __init__(self, transform: Transform, event_fields: Sequence[str], doubles: Collection[str] = ()) -> None:
-        """`event_fields`: the names of the event schema's fields; `doubles`: those that are always finite floats in a valid
-        event, which need no second look.
+        """`event_fields`: the names of the event schema's fields; `doubles`: those that are always finite floats in a
+        valid event, which need no second look.
 
         Raises:
             DeclarationError: a feature without a transform is not a field of the event.

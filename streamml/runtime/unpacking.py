@@ -53,7 +53,7 @@ class LeanRecords(fetcher.PartitionRecords):  # type: ignore[misc]  # aiokafka i
         return records
 
     def __next__(self) -> Fetched:
-        return next(self._records_iterator)
+        return next(iter(self))
 
     def _consumer_record(self, tp: Any, record: Any) -> Fetched:
         fetched: Fetched = _new(

@@ -11,11 +11,12 @@ Headers = list[tuple[str, bytes | None]]
 
 
 class Odd(NamedTuple):
-    """A record to be sent."""
+    """A record to be sent; `timestamp` is in ms, 0 stands for now."""
 
     key: bytes | None
     value: bytes | None
     headers: Headers
+    timestamp: int = 0
 
 
 DOUBLES = [
@@ -38,8 +39,8 @@ LENGTHS = [
 TEXT = [b"", b"\0", b"\xed\xa0\x80", b"\xff\xfe", b"null", b"true", b"NaN", b"-Infinity", b"1e308", b"1e999", b'"']
 TEXT += [b"}", b"[" * 60, b'{"a":' * 60, b"1" + b"0" * 400, b"\\ud800", b"\\u0000", b"-", b'"id":', b"\xf0\x9f\x8c\xa7"]
 PIECES = DOUBLES + LENGTHS + TEXT
-SIZES = [70_000, 300_000, 900_000]
-"""Bytes of a giant; a broker takes a megabyte."""
+SIZES = [70_000, 200_000, 450_000]
+"""Bytes of a giant; a broker takes a megabyte, key and value together."""
 
 
 def mutated(dice: Random, good: Sequence[bytes]) -> bytes | None:
@@ -109,7 +110,7 @@ def headed(dice: Random) -> Headers:
         ("trace", b"2"),
         ("streamml.quarantine", b"\0\0\0\0\0not a reason"),
         ("streamml.error", b"\xff\xfe"),
-        ("\u2603 \0", dice.randbytes(30)),
+        ("\u2603 \x01", dice.randbytes(30)),
         ("big", bytes(20_000)),
         ("n" * 2_000, b"x"),
     ]
@@ -118,4 +119,4 @@ def headed(dice: Random) -> Headers:
 
 def odd(dice: Random, good: Sequence[bytes]) -> Odd:
     """A mutated record with its key and headers."""
-    return Odd(keyed(dice, b"m%d" % dice.randrange(1_000)), mutated(dice, good), headed(dice))
+    return Odd(keyed(dice, b"m%d" % dice.randrange(1_000)), mutated(dice, good), headed(dice), dice.choice([0, 0, 1, 946_684_800_000]))

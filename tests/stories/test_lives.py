@@ -1,4 +1,4 @@
-"""Whole lives of a topology, each told twice: on the Driver and on real Kafka. What holds in memory holds on the broker."""
+"""Whole lives of a topology, each told twice: on the Driver and on real Kafka. What holds here holds there."""
 
 from __future__ import annotations
 

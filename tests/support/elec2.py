@@ -42,7 +42,7 @@ def label_of(row: Row, delay: int) -> dict[str, Any]:
 
 
 def river_alone(topology: Topology, count: int, delay: int) -> list[dict[str, Any]]:
-    """The outputs of River's own champion, where the label of row i is learned right before row i + `delay` is predicted."""
+    """What River's own champion says, where the label of row i is learned right before row i + `delay` is predicted."""
     model = topology.models[0].build()
     stream = list(rows(count))
     outputs = []

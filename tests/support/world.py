@@ -6,10 +6,10 @@ import asyncio
 import dataclasses
 import threading
 from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 import orjson
-from support.kafka import create_topics, produce, read_all
 
 from streamml import Topology
 from streamml.agents.live import LiveModels
@@ -19,9 +19,11 @@ from streamml.engine.layout import topics
 from streamml.records import Role
 from streamml.runtime.clients import Tuning
 from streamml.runtime.connection import Connection
+from streamml.runtime.context import Counters
 from streamml.runtime.plane import Plane
 from streamml.runtime.session import Session
 from streamml.testing import Driver, ManualClock
+from support.kafka import create_topics, produce, read_all
 
 T = TypeVar("T")
 PATIENCE_S = 60
@@ -104,7 +106,7 @@ class MemoryWorld:
 
 
 class KafkaWorld:
-    """The runtime's planes on a real broker, in an event loop of their own; what a story reads, an independent client reads."""
+    """The runtime's planes on a real broker, in an event loop of their own; an independent client reads for the story."""
 
     def __init__(self, topology: Topology, bootstrap: str, clock: ManualClock | None = None) -> None:
         self.topology = topology
@@ -189,8 +191,8 @@ class KafkaWorld:
 
         while True:
             await self._wait(idle)
-            steps = [p.counters.steps for p in self._planes]
-            await self._wait(lambda: all(p.counters.steps > n for p, n in zip(self._planes, steps, strict=True)))
+            before = [(p.counters, p.counters.steps) for p in self._planes]
+            await self._wait(partial(_all_stepped, before))
             if idle():
                 return
 
@@ -226,6 +228,10 @@ class KafkaWorld:
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
             self._loop.close()
+
+
+def _all_stepped(before: list[tuple[Counters, int]]) -> bool:
+    return all(counters.steps > steps for counters, steps in before)
 
 
 def _scored(session: Session) -> float:
