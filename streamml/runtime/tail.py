@@ -5,8 +5,8 @@ A reader joins no group and commits nothing: looking changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Literal, TypeAlias
+from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
+from typing import Any, Literal, Protocol, TypeAlias
 
 import orjson
 from aiokafka.admin import AIOKafkaAdminClient
@@ -17,9 +17,9 @@ from streamml.records import Record, TopicPartition
 from streamml.runtime.admin import require_topics
 from streamml.runtime.clients import Consumer, end_client, log_reader, theirs
 from streamml.runtime.connection import Connection, unreachable
-from streamml.runtime.registry import SchemaStore, schema_ids
+from streamml.runtime.registry import schema_ids
 from streamml.runtime.restore import Progress, Span, bounds, read_spans
-from streamml.schemas import Codec, schema_id_of
+from streamml.schemas import Codec, Registry, schema_id_of
 
 Start: TypeAlias = Literal["beginning", "end"] | int
 """Where to begin in every partition; a number is an offset, or if negative, counts back from the end."""
@@ -28,10 +28,18 @@ Take: TypeAlias = Callable[[Sequence[Record]], Awaitable[bool]]
 """Takes the next records; whether it wants more."""
 
 
+class Schemas(Protocol):
+    """The part of a `SchemaStore` that a decoder needs."""
+
+    registry: Registry
+
+    async def resolve(self, ids: Set[int]) -> None: ...
+
+
 class Decoder:
     """Decodes framed Avro of whatever version, and JSON; looks schemas up in `store` when it meets a new id."""
 
-    def __init__(self, store: SchemaStore) -> None:
+    def __init__(self, store: Schemas) -> None:
         self._store = store
         self._codecs: dict[int, Codec] = {}
 

@@ -25,7 +25,8 @@ SEED = os.environ.get("STREAMML_CRASH_SEED", "1")
 KILLS = int(os.environ.get("STREAMML_CRASH_KILLS", "20"))
 
 MIX = [Phase.STARTING] * 7 + [Phase.JOINING] * 4 + [Phase.RESTORING] * 3 + [Phase.SERVING] * 5
-"""Of twenty kills, the last of which finds a worker that serves. Most of a life is serving, but what a kill finds there it finds soon."""
+"""Of twenty kills, the last of which finds a worker that serves. They are more even than lives are, which mostly
+serve."""
 
 
 def moments(dice: Random) -> list[Phase]:

@@ -146,9 +146,7 @@ def test_the_key_is_the_entity_where_there_is_one() -> None:
 
 def test_a_file_without_a_needed_column_is_refused_at_once() -> None:
     shape().check_columns(["at", "x", "kind"])
-    with pytest.raises(
-        StreammlError, match="the field 'kind' of events; name it with --columns kind=COLUMN"
-    ):
+    with pytest.raises(StreammlError, match="the field 'kind' of events; name it with --columns kind=COLUMN"):
         shape().check_columns(["id", "at", "x"])
     with pytest.raises(StreammlError, match=r"no column for the field 'known' of feedback.*or give --delay"):
         shape("feedback").check_columns(["id", "y", "at"])

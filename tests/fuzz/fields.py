@@ -11,7 +11,7 @@ from support.tiny import EVENT, LABEL, tiny
 from streamml import Events, EventTime, Feedback, Topology
 
 FIELDS: list[dict[str, Any]] = [
-    *EVENT["fields"],  # type: ignore[misc]  # a literal of mixed values
+    *EVENT["fields"],
     {"name": "station", "type": ["null", "string", "int"], "default": None},
     {"name": "sky", "type": {"type": "enum", "name": "Sky", "symbols": ["CLEAR", "CLOUDS", "FOG"]}},
     {"name": "gusts", "type": {"type": "array", "items": "float"}},

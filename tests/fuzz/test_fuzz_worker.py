@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import signal
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from io import BytesIO
 from pathlib import Path
 from random import Random
@@ -111,8 +111,8 @@ def read_id(topology: Topology, value: bytes | None) -> str:
     assert value is not None
     if topology.events.format == "json":
         return str(orjson.loads(value)["id"])
-    found = fastavro.schemaless_reader(BytesIO(value[5:]), topology.events.schema, None)
-    assert isinstance(found, dict)
+    schema: Any = topology.events.schema
+    found: Any = fastavro.schemaless_reader(BytesIO(value[5:]), schema, None)
     return str(found["id"])
 
 
@@ -129,9 +129,14 @@ def settled(bootstrap: str, bench: Bench, url: str) -> None:
 
 
 def reason(bench: Bench, message: Message) -> dict[str, Any]:
-    """Why a record is in quarantine; the last header of the name is ours."""
-    headers: Sequence[tuple[str, Any]] = message.headers() or []
-    return bench.catalog.codec("quarantine").decode(dict(headers)[REASON])
+    """Why a record is in quarantine: the last two headers are ours, whatever those before them pretend to be."""
+    return bench.catalog.codec("quarantine").decode(headers_of(message)[-2][1])
+
+
+def headers_of(message: Message) -> list[tuple[str, Any]]:
+    """A value may be absent."""
+    headers: Any = message.headers()
+    return list(headers or [])
 
 
 @pytest.mark.parametrize("format", ["avro", "json"])
@@ -168,7 +173,7 @@ def test_mutated_records(kafka: str, app_name: str, tmp_path: Path, format: Lite
     print(f"{predicted.total()} predicted, {taken.total()} labels taken, {len(refused)} refused: {dict(rules)}")
     kinds = {"avro": {"truncated", "magic", "schema_id", "malformed", "trailing", "finite"}, "json": {"json", "schema"}}
     assert rules.keys() >= kinds[format] | {"empty", "event_time"}
-    assert MUTANTS // 10 < predicted.total() - GOOD
+    assert predicted.total() - GOOD > MUTANTS // 50, "too few mutants are valid: both ways must be tried"
 
 
 def untouched(bootstrap: str, bench: Bench) -> dict[Place, dict[str, Any]]:
@@ -182,7 +187,7 @@ def untouched(bootstrap: str, bench: Bench) -> dict[Place, dict[str, Any]]:
         assert at not in found, f"{at} was refused twice"
         found[at] = why
         sent = bench.landed[at]
-        headers: list[Any] = list(message.headers() or [])
+        headers = headers_of(message)
         assert (message.key(), message.value(), message.timestamp()[1]) == (sent.key, sent.value, sent.timestamp), at
         assert headers[:-2] == sent.headers, at
         assert [name for name, _ in headers[-2:]] == [REASON, ERROR]

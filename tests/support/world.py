@@ -106,7 +106,7 @@ class MemoryWorld:
 
 
 class KafkaWorld:
-    """The runtime's planes on a real broker, in an event loop of their own; an independent client reads for the story."""
+    """The runtime's planes on a real broker, in an event loop of their own; an independent client reads."""
 
     def __init__(self, topology: Topology, bootstrap: str, clock: ManualClock | None = None) -> None:
         self.topology = topology
