@@ -2,8 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from streamml.engine.layout import stages, topics
-from streamml.topology import Assume, Classification, FeatureDrift, Topology
+from streamml.topology import (
+    Assume,
+    Check,
+    Classification,
+    EventTime,
+    FeatureDrift,
+    MaxSize,
+    OneOf,
+    Range,
+    Required,
+    Rule,
+    Topology,
+)
 
 
 def describe_text(topology: Topology) -> str:
@@ -16,9 +30,10 @@ def describe_text(topology: Topology) -> str:
     lines = [
         f"topology {topology.name}: predicts {kind} from {len(topology.transform.features)} features",
         f"  events      {topology.events.format}, id `{topology.events.id}`, event time `{topology.events.time}`",
-        f"  feedback    {feedback.format}, label `{feedback.label}`, horizon {feedback.horizon}, "
+        f"  feedback    {feedback.format}, label `{feedback.label}`, horizon {_span(feedback.horizon)}, "
         f"late: {feedback.late}, doubled: {feedback.doubled}, orphan: {feedback.orphan}, missing: {policy}",
-        f"  rules       {', '.join(type(r).__name__ for r in topology.rules) or 'those of the schema'}",
+        "  rules       "
+        + ("\n" + " " * 14).join(map(_rule, topology.rules) if topology.rules else ["those of the schema"]),
         f"  models      {', '.join(m.name for m in topology.models)} (champion: {topology.champion})",
         f"  detectors   {', '.join(_detector(d) for d in topology.detectors) or 'none'}",
         "",
@@ -52,6 +67,30 @@ def describe_mermaid(topology: Topology) -> str:
         if stage.changelog:
             lines.append(f"    {node} <-.-> t_{_key(stage.changelog)}")
     return "\n".join(lines) + "\n"
+
+
+def _span(time: timedelta) -> str:
+    return str(time).removesuffix(", 0:00:00")
+
+
+def _rule(rule: Rule) -> str:
+    match rule:
+        case Range():
+            low = "" if rule.low is None else f"{rule.low:g} <= "
+            high = "" if rule.high is None else f" <= {rule.high:g}"
+            return f"{low}{rule.field}{high}"
+        case OneOf():
+            return f"{rule.field} in {{{', '.join(sorted(map(str, rule.values)))}}}"
+        case Required():
+            return " and ".join(f"{name} is given" for name in rule.fields)
+        case EventTime():
+            old = [] if rule.max_age is None else [f"at most {_span(rule.max_age)} old"]
+            ahead = [] if rule.max_ahead is None else [f"at most {_span(rule.max_ahead)} ahead"]
+            return f"event time {' and '.join(old + ahead) or 'of any age'}"
+        case MaxSize():
+            return f"at most {rule.bytes:,} bytes"
+        case Check():
+            return rule.name
 
 
 def _detector(detector: object) -> str:

@@ -18,12 +18,12 @@ from uuid import uuid4
 
 from streamml.agents.live import LiveModels
 from streamml.engine.build import build_tasks
-from streamml.engine.catalog import Catalog, schemas_of, subject
-from streamml.engine.layout import stages, topics
+from streamml.engine.catalog import Catalog, subject
+from streamml.engine.layout import stages
 from streamml.engine.task import Task
 from streamml.errors import DeclarationError, StreammlError
 from streamml.records import Role
-from streamml.runtime.admin import TopicSpec, ensure_topics
+from streamml.runtime.applying import carry_out, open_store, plan
 from streamml.runtime.board import Board
 from streamml.runtime.connection import Connection, wait_for_broker
 from streamml.runtime.faust_app import App, Feed, WebServer, follow, read_history
@@ -35,8 +35,6 @@ from streamml.runtime.monitoring import Plane, Sources
 from streamml.runtime.plane import Plane as KafkaPlane
 from streamml.runtime.registry import SchemaStore
 from streamml.runtime.registry_arrivals import Arrivals
-from streamml.runtime.registry_http import RegistryClient
-from streamml.runtime.registry_topic import TopicRegistry
 from streamml.runtime.web import add_routes, free_port
 from streamml.topology import Topology, load_topology
 
@@ -104,33 +102,24 @@ def choose(topology: Topology, only: Sequence[str]) -> list[str]:
     return [n for n in names if not wanted or n in wanted or (n.startswith("learn:") and "learn" in wanted)]
 
 
-def open_store(options: WorkerOptions, app: str) -> SchemaStore:
-    """The registry server of `--registry`, or else the topic `<app>.schemas`."""
-    if options.registry:
-        return RegistryClient(options.registry, app)
-    return TopicRegistry(app, options.connection)
-
-
 async def prepare(topology: Topology, connection: Connection, store: SchemaStore) -> dict[Role, int]:
     """Make sure of the topics and the schemas, and return the schema ids by role; idempotent.
 
     Raises StreammlError; all schemas are checked before anything is created: a refusal leaves nothing half done.
     """
-    schemas = schemas_of(topology)
-    await store.load()
-    for role, schema in schemas.items():
-        await store.plan(subject(topology, role), schema)
-    wanted = [TopicSpec(t.name, t.partitions, t.config, ours=t.writer == "streamml") for t in topics(topology)]
-    for change in await ensure_topics(connection, wanted):
+    found = await plan(topology, connection, store)
+    if found.refusals:
+        raise StreammlError(found.refusals[0])
+    for change in found.creates:
         log.info("topic %s", change)
-    return {role: await store.register(subject(topology, role), schema) for role, schema in schemas.items()}
+    return await carry_out(topology, connection, store)
 
 
 async def work(options: WorkerOptions, topology: Topology, chosen: Sequence[str]) -> int:
     """The worker's life in a running loop; the exit code."""
     port = free_port(options.web_host, options.web_port)
     await wait_for_broker(options.connection, options.wait)
-    store = open_store(options, topology.name)
+    store = open_store(topology.name, options.connection, options.registry)
     try:
         catalog = Catalog(topology, store.registry, await prepare(topology, options.connection, store))
         return await _serve(options, topology, chosen, catalog, store, port)

@@ -29,23 +29,22 @@ class Registry:
         """The id of `schema` under `subject`, which gains a version if none of its versions equals it.
 
         Raises:
-            IncompatibleSchema: it cannot read the records of the latest version; names each field and its change.
+            IncompatibleSchema: it cannot read the records of each version before it, which logs keep for ever; names
+                each field and its change.
             SchemaError: it is no schema that streamml can read, or its id is taken by another one.
         """
         expanded(schema)
         for _, schema_id, known in reversed(self.versions(subject)):
             if alike(known, schema):
                 return schema_id
-        latest = self.latest(subject)
-        if latest is None:
-            version = 1
-        else:
-            if found := problems(schema, latest[2]):
+        version = 1
+        for earlier, _, known in reversed(self.versions(subject)):
+            if found := problems(schema, known):
                 raise IncompatibleSchema(
-                    f"{subject}: the new schema cannot read what version {latest[0]} wrote: {'; '.join(found)}. "
+                    f"{subject}: the new schema cannot read what version {earlier} wrote: {'; '.join(found)}. "
                     "Give new fields a default and keep the types of old ones, or give the application another name"
                 )
-            version = latest[0] + 1
+            version = max(version, earlier + 1)
         schema_id = id_of_form(form_of(schema))
         self.add(subject, version, schema_id, schema)
         return schema_id

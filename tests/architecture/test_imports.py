@@ -1,4 +1,4 @@
-"""The house rules, kept by reading the code: imports run one way, owners alone import their libraries, files have one subject."""
+"""The house rules, kept by reading the code: imports run one way, owners alone import their libraries, files are short."""
 
 from __future__ import annotations
 

@@ -22,12 +22,13 @@ FIELDS: list[dict[str, Any]] = [
 
 
 def fuzzed(name: str, format: Any) -> Topology:
-    """Without `EventTime` a mutated time of the year 9000 would be valid, and end the time of all other events."""
+    """Without `EventTime` a mutated time of the year 9000 would be valid, and all events after it be too late to learn;
+    for the same reason a label's time is that of its record, which the mutations leave in the past."""
     return tiny(
         name,
         partitions=2,
         events=Events({**EVENT, "fields": FIELDS}, id="id", time="at", format=format),
-        feedback=Feedback(LABEL, id="id", label="rain", time="at", format=format, horizon=timedelta(days=20_000)),
+        feedback=Feedback(LABEL, id="id", label="rain", format=format, horizon=timedelta(days=20_000)),
         rules=(EventTime(),),
         detectors=(),
     )
