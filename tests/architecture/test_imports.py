@@ -1,4 +1,4 @@
-"""The house rules, kept by reading the code: imports run one way, owners alone import their libraries, files are short."""
+"""The house rules, kept by reading the code: imports run one way, owners alone import their libraries, short files."""
 
 from __future__ import annotations
 

@@ -169,7 +169,7 @@ async def test_an_incompatible_schema_is_refused_before_anything_is_created(kafk
     await earlier.register(subject(topology, "events"), was)
     await earlier.close()
     store = TopicRegistry(app_name, connection)
-    with pytest.raises(IncompatibleSchema, match=f"{app_name}.events-value"):
+    with pytest.raises(StreammlError, match=f"{app_name}.events-value"):
         await prepare(topology, connection, store)
     await store.close()
     admin = AdminClient({"bootstrap.servers": kafka})
