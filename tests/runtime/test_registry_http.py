@@ -10,6 +10,9 @@ from typing import Any
 import orjson
 import pytest
 from aiohttp import web
+from confluent_kafka.schema_registry import SchemaRegistryClient
+from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerializer
+from confluent_kafka.serialization import MessageField, SerializationContext
 
 from streamml.errors import IncompatibleSchema, RegistryError, SchemaError
 from streamml.runtime.registry import schema_ids
@@ -129,20 +132,16 @@ async def test_an_id_is_looked_for_among_the_versions_of_its_own_subject(client:
 async def test_confluent_s_own_client_reads_what_we_framed_and_we_read_its(
     client: RegistryClient, registry: str
 ) -> None:
-    pytest.importorskip("authlib", reason="confluent-kafka's schema registry client needs its extra `schemaregistry`")
-    from confluent_kafka.schema_registry import SchemaRegistryClient
-    from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerializer
-    from confluent_kafka.serialization import MessageField, SerializationContext
-
     topic = f"{client.app}.events"
     schema_id = await client.register(f"{topic}-value", order("price"))
-    theirs = SchemaRegistryClient({"url": registry})
     context = SerializationContext(topic, MessageField.VALUE)
     codec = Codec(order("price"), schema_id)
     row = {"id": "a", "price": 2.5}
-    assert AvroDeserializer(theirs)(codec.encode(row), context) == row
-    serializer = AvroSerializer(theirs, orjson.dumps(order("price")).decode(), conf={"auto.register.schemas": False})
-    written = serializer(row, context)
+    with SchemaRegistryClient({"url": registry}) as theirs:
+        assert AvroDeserializer(theirs)(codec.encode(row), context) == row
+        conf = {"auto.register.schemas": False}
+        serializer = AvroSerializer(theirs, orjson.dumps(order("price")).decode(), conf=conf)
+        written = serializer(row, context)
     assert written is not None
     assert codec.decode(written) == row
 

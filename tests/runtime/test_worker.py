@@ -17,7 +17,7 @@ from support.tiny import event, label, tiny
 from support.tiny_worker import topology_file
 
 from streamml.engine.catalog import Catalog, schemas_of, subject
-from streamml.errors import DeclarationError, IncompatibleSchema
+from streamml.errors import DeclarationError, StreammlError
 from streamml.runtime.connection import Connection
 from streamml.runtime.registry_topic import TopicRegistry
 from streamml.runtime.worker import choose, prepare
