@@ -18,9 +18,10 @@ def demo(
         int | None, typer.Option("--events", min=1, help="How many events; all of them without it.")
     ] = None,
     delay: Annotated[int, typer.Option("--delay", min=0, metavar="ROWS", help="How many rows later labels come.")] = 48,
-    rate: Annotated[
-        float | None, typer.Option("--rate", min=0, help="Rows a second, 2000 without it; 0 is as fast as it goes.")
-    ] = None,
+    rate: Annotated[float | None, typer.Option("--rate", min=0, help="Rows a second; 0 is as fast as it goes.")] = None,
+    rebuild: Annotated[
+        int, typer.Option("--rebuild", min=0, metavar="N", help="How many predictions to make again from the log.")
+    ] = 20,
     json: Annotated[bool, typer.Option("--json", help="Print the summary as one JSON object.")] = False,
     bootstrap: Annotated[
         str | None,
@@ -51,5 +52,6 @@ def demo(
             bootstrap=bootstrap,
             properties=given,
             registry=registry,
+            rebuild=rebuild,
         )
     )

@@ -33,7 +33,6 @@ from streamml.runtime.produce import produce
 from streamml.runtime.reading import read_topics, tail_topics
 from streamml.topology import Topology, load_topology
 
-SAMPLES = 20
 INTERRUPTED = 130
 
 _READY_S = 60.0
@@ -50,20 +49,21 @@ def run(
     bootstrap: str | None = None,
     properties: Mapping[str, str] | None = None,
     registry: str | None = None,
+    rebuild: int = 20,
 ) -> int:
     """Run the demo; the exit code: 0 after a good audit, 1 if a law was broken, 130 after Ctrl-C.
 
     `events` rows of the stream of the shipped `topology` (all of them by default) are sent at `rate` rows a second (by
     default that of its `Dataset`; 0: as fast as it goes), each label `delay` rows later. Without a `bootstrap` address
     Kafka is started for the demo alone; with one, topics under a name of their own are made there, and stay;
-    `properties` are its client properties. `json` prints one object on stdout instead of the tables, see `summary`.
+    `properties` are its client properties. `rebuild` predictions, drawn at random, are made again from the log. `json` prints one object on stdout instead of the tables, see `summary`.
 
     Raises:
         StreammlError: it could not be run.
     """
     dataset = dataset_of(topology)
     pace = dataset.rate if rate is None else rate
-    options = Options(topology, events, delay, pace, json, bootstrap, properties or {}, registry)
+    options = Options(topology, events, delay, pace, json, bootstrap, properties or {}, registry, rebuild)
     if delay < 0 or options.rate < 0 or (events is not None and events < 1):
         raise StreammlError("--events must be at least 1, --delay and --rate at least 0")
     if events is not None and events > dataset.rows:
@@ -126,7 +126,7 @@ async def _run(options: Options) -> int:
             failures.append(f"the worker ended with exit code {code} after SIGTERM, not 0")
         with clock.phase("audit"):
             display.say("the worker has stopped; reading all topics anew for the audit")
-            found = await _audit(topology, catalog, connection, len(script.malformed))
+            found = await _audit(topology, catalog, connection, len(script.malformed), options.rebuild)
         over = _over(options, topology, script, found, progress, worker, code, failures, clock)
     if options.json:
         sys.stdout.write(json_format.dumps(as_json(over)) + "\n")
@@ -187,10 +187,10 @@ async def _replay(
             await asyncio.wait(tasks)
 
 
-async def _audit(topology: Topology, catalog: Catalog, connection: Connection, malformed: int) -> Audit:
+async def _audit(topology: Topology, catalog: Catalog, connection: Connection, malformed: int, samples: int) -> Audit:
     held = await read_topics(connection, [topology.topic(role) for role in ROLES])
     logs = {role: held[topology.topic(role)] for role in ROLES}
-    return await asyncio.to_thread(audit, topology, catalog, logs, malformed=malformed, samples=SAMPLES)
+    return await asyncio.to_thread(audit, topology, catalog, logs, malformed=malformed, samples=samples)
 
 
 def _over(

@@ -35,6 +35,7 @@ class Options:
     bootstrap: str | None = None
     properties: Mapping[str, str] = field(default_factory=dict, repr=False)
     registry: str | None = field(default=None, repr=False)
+    rebuild: int = 20
 
 
 async def connect(options: Options, folder: Path, stack: ExitStack, display: Display) -> Connection:
