@@ -56,7 +56,8 @@ def run(
     `events` rows of the stream of the shipped `topology` (all of them by default) are sent at `rate` rows a second (by
     default that of its `Dataset`; 0: as fast as it goes), each label `delay` rows later. Without a `bootstrap` address
     Kafka is started for the demo alone; with one, topics under a name of their own are made there, and stay;
-    `properties` are its client properties. `rebuild` predictions, drawn at random, are made again from the log. `json` prints one object on stdout instead of the tables, see `summary`.
+    `properties` are its client properties. `json` prints one object on stdout instead of the tables, see `summary`.
+    `rebuild` predictions, drawn at random, are made again from the log.
 
     Raises:
         StreammlError: it could not be run.

@@ -120,21 +120,19 @@ class Judge:
         assert not found.failures, f"{len(found.failures)} laws broken: {found.failures[:3]}"
         assert (found.flow.lost, found.flow.doubled, found.flow.disordered) == (0, 0, 0)
         assert (found.rebuilt.checked, found.rebuilt.identical) == (count, count)
-        opened = Counter(r.key for r in self.logs["alerts"] if self._alert(r)["status"] == "opened")
+        opened = Counter(alert["alert"] for alert in self._decoded("alerts") if alert["status"] == "opened")
         assert not opened or max(opened.values()) == 1, f"alerts opened twice: {opened}"
-        decisions = [self.catalog.codec("control").decode(r.value or b"") for r in self.logs["control"]]
+        decisions = self._decoded("control")
         assert [(d["kind"], d["model"]) for d in decisions] == [("decision", "lr")]
         self.figures |= {"predictions made again": count, "highest position": found.positions}
 
-    def _alert(self, r: LogRecord) -> dict[str, Any]:
-        return self.catalog.codec("alerts").decode(r.value or b"")
+    def _decoded(self, role: str) -> list[dict[str, Any]]:
+        return [self.catalog.codec(role).decode(r.value or b"") for r in self.logs[role]]
 
     def windows(self) -> None:
         """The windows of each model are contiguous, there once, and those of a fold that was never interrupted."""
-        decode = self.catalog.codec("metrics").decode
         found: dict[str, list[dict[str, Any]]] = {}
-        for r in self.logs["metrics"]:
-            value = decode(r.value or b"")
+        for value in self._decoded("metrics"):
             found.setdefault(value["model"], []).append(value)
         count = len(self.logs["examples"]) // WINDOW
         for name in (*(m.name for m in self.topology.models), "served"):
