@@ -20,8 +20,15 @@ from streamml.snapshots import dumps, loads
 from streamml.topology import Classification, ErrorDrift, FeatureDrift, Topology
 
 CHANGELOG = "detect-changelog"
+_MAIN = b""
+_SERVED = b"\xff served"
+"""Keys in the changelog; those of the detectors are their names, which are UTF-8."""
+
 _REACH = 10_000
 """Labels remembered one by one for the baselines of served predictions."""
+
+_FRESH_MS = 10_000
+"""How long a partition's last word counts; one that has moved to another process or fallen silent says no more."""
 
 _ENOUGH = 100
 """Events before a share of them means anything."""
@@ -55,27 +62,32 @@ class Detect:
             "degradation": Threshold.degradation(self._metric),
         }
         self._events = 0
+        self._told: dict[str, dict[str, Any]] = {}
+        self._saved: dict[bytes, Record] = {}
+        self._newest: dict[str, tuple[int, float, float | None]] = {}
         self._recent: dict[str, deque[tuple[int, int]]] = {}
         self._changed = False
 
     def restore(self, records: Sequence[Record]) -> None:
         for record in records:
-            name = (record.key or b"").decode()
-            if record.value is None:
-                continue
-            try:
-                if name in self._watches:
-                    self._watches[name].loads(record.value)
-                elif name == "":
-                    self._restore(loads(record.value))
-            except SnapshotError as error:
-                self._report(f"{record.topic}[{record.partition}]@{record.offset}: {error}")
+            if record.value is not None:
+                self._saved[record.key or _MAIN] = record
 
     def resume(self, committed: Offsets) -> Offsets:
+        # Each part by itself: one that was declared anew starts anew, and takes no other part with it.
+        parts: dict[bytes, Callable[[bytes], None]] = {_MAIN: self._restore, _SERVED: self._restore_served}
+        parts |= {name.encode(): watch.loads for name, watch in self._watches.items()}
+        for key, record in self._saved.items():
+            try:
+                if key in parts:
+                    parts[key](record.value or b"")
+            except SnapshotError as error:
+                self._report(f"{record.topic}[{record.partition}]@{record.offset}: {error}")
+        self._saved.clear()
         return committed
 
     def step(self, batch: Batch, now: int) -> Writes:
-        alerts: list[dict[str, Any]] = []
+        alerts: list[dict[str, Any]] = self._orphans(now)
         metrics: list[Write] = []
         if examples := batch.get("examples"):
             self._on_examples(examples, alerts, metrics, now)
@@ -84,6 +96,10 @@ class Detect:
         if features := batch.get("features"):
             self._on_features(features, alerts, now)
         self._changed = self._changed or any(batch.values()) or bool(alerts)
+        for alert in alerts:
+            self._told[alert["detector"]] = alert
+            if alert["status"] == "closed":
+                del self._told[alert["detector"]]
         writes: Writes = {}
         if alerts:
             encode = self._alerts.encode
@@ -97,13 +113,26 @@ class Detect:
             return {}
         self._changed = False
         states = [(name.encode(), watch.dumps(), now, ()) for name, watch in self._watches.items()]
-        return {CHANGELOG: [(b"", dumps(self._state()), now, ()), *states]}
+        served = (_SERVED, dumps(self._served.state()), now, ())
+        return {CHANGELOG: [(_MAIN, dumps(self._state()), now, ()), served, *states]}
 
     def observe(self) -> Iterable[Reading]:
-        opens = {name: watch.open for name, watch in self._watches.items()}
-        opens |= {name: threshold.open for name, threshold in self._thresholds.items()}
-        for name, is_open in opens.items():
+        for name, is_open in self._open_now().items():
             yield Reading("alarm_open", (("detector", name),), is_open)
+
+    def _open_now(self) -> dict[str, bool]:
+        opens = {name: watch.open for name, watch in self._watches.items()}
+        return opens | {name: threshold.open for name, threshold in self._thresholds.items()}
+
+    def _orphans(self, now: int) -> list[dict[str, Any]]:
+        """What closes the alerts of detectors that were open before a restart and have no memory of it."""
+        opens = self._open_now()
+        message = "declared otherwise since it was opened: the detector has started anew"
+        return [
+            {**alert, "status": "closed", "message": message, "at": now}
+            for name, alert in self._told.items()
+            if not opens.get(name, False)
+        ]
 
     def _on_examples(
         self, examples: Sequence[Record], alerts: list[dict[str, Any]], metrics: list[Write], now: int
@@ -125,17 +154,24 @@ class Detect:
 
     def _on_serving(self, reports: Sequence[Record], alerts: list[dict[str, Any]], now: int) -> None:
         """What the scoring partitions say of themselves, once a second each."""
-        policy, bound = self._topology.alerts, self._topology.serving.max_staleness
+        policy, bound, seen = self._topology.alerts, self._topology.serving.max_staleness, False
         for record in reports:
             if not (record.key or b"").startswith(b"serving/"):
                 continue
             report = self._metrics.decode(record.value or b"")
             partition, figures = report["model"], report["metrics"]
             self._events += int(figures["events"])
-            alerts += self._thresholds["staleness"].feed(figures["staleness"], bound, self._events, now)
-            if policy.quarantine_rate is not None:
-                rate = self._rate(partition, int(figures["events"]), int(figures["quarantined"]))
-                alerts += self._thresholds["quarantine_rate"].feed(rate, policy.quarantine_rate, self._events, now)
+            rate = self._rate(partition, int(figures["events"]), int(figures["quarantined"]))
+            self._newest[partition] = (report["at"], figures["staleness"], rate)
+            seen = True
+        if not seen:
+            return
+        # The worst partition speaks for all, so that one alert is open while any of them has cause.
+        self._newest = {p: found for p, found in self._newest.items() if now - found[0] <= _FRESH_MS}
+        staleness = max((found[1] for found in self._newest.values()), default=None)
+        rate = max((found[2] for found in self._newest.values() if found[2] is not None), default=None)
+        alerts += self._thresholds["staleness"].feed(staleness, bound, self._events, now)
+        alerts += self._thresholds["quarantine_rate"].feed(rate, policy.quarantine_rate, self._events, now)
 
     def _rate(self, partition: str, events: int, quarantined: int) -> float | None:
         """The share of bad ones among the last `Alerts.window` events or a little more; None while there are too
@@ -156,17 +192,21 @@ class Detect:
 
     def _state(self) -> dict[str, Any]:
         return {
-            "served": self._served.state(),
             "thresholds": {name: threshold.state() for name, threshold in self._thresholds.items()},
             "events": self._events,
+            "told": self._told,
+            "newest": self._newest,
             "recent": {partition: list(reports) for partition, reports in self._recent.items()},
         }
 
-    def _restore(self, state: dict[str, Any]) -> None:
-        self._served.restore(state["served"])
+    def _restore_served(self, data: bytes) -> None:
+        self._served.restore(loads(data))
+
+    def _restore(self, data: bytes) -> None:
+        state = loads(data)
         for name, threshold in self._thresholds.items():
             threshold.restore(state["thresholds"][name])
-        self._events = state["events"]
+        self._events, self._told, self._newest = state["events"], state["told"], state["newest"]
         self._recent = {partition: deque(reports) for partition, reports in state["recent"].items()}
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from streamml.agents.agent import Offsets, Reading
 from streamml.agents.live import LiveModels
 from streamml.agents.thinning import superfluous
-from streamml.errors import SnapshotError, StateLost
+from streamml.errors import DecodeError, SnapshotError, StateLost
 from streamml.evaluation import Prequential
 from streamml.models import Fold, FoldError, digest_of
 from streamml.records import Batch, Record, TopicPartition, Write, Writes
@@ -77,17 +77,19 @@ class Learn:
             key = record.key or b""
             if not key.startswith(prefix):
                 continue
-            position = int(key.split(b"/")[1])
-            if record.value is None:
-                self._kept.pop(position, None)
-                continue
             try:
+                _, place, chunk = key.split(b"/")
+                position = int(place)
+                if record.value is None:
+                    self._kept.pop(position, None)
+                    continue
+                # Also what is refused is thinned out in its time.
+                self._kept[position] = max(self._kept.get(position, 0), int(chunk) + 1)
                 snapshot = self._assembler.add(self._snapshots.decode(record.value))
-            except SnapshotError as error:
+            except (SnapshotError, DecodeError, ValueError) as error:
                 self._refuse(record, error)
                 continue
             if snapshot is not None:
-                self._kept[position] = int(snapshot.header["chunks"])
                 self._candidates.append(snapshot)
                 del self._candidates[:-_CANDIDATES]
 
@@ -198,6 +200,6 @@ class Learn:
         self._offset = header["offset"]
         self._sealed_position = header["position"]
 
-    def _refuse(self, record: Record, error: SnapshotError) -> None:
+    def _refuse(self, record: Record, error: Exception) -> None:
         self.refused += 1
         self._report(f"{record.topic}[{record.partition}]@{record.offset}: snapshot refused: {error}")

@@ -9,7 +9,16 @@ from typing import Any
 from streamml.agents.quarantine import Quarantine
 from streamml.errors import DeclarationError, DecodeError
 from streamml.records import Record, Write
-from streamml.rules import check_events, compile_rules, id_of, label_check, max_size_of, time_of
+from streamml.rules import (
+    check_events,
+    compile_rules,
+    id_of,
+    label_check,
+    max_ahead_of,
+    max_size_of,
+    time_of,
+    with_event_time,
+)
 from streamml.rules.identity import MAX_TIME
 from streamml.schemas import Codec, EventReader
 from streamml.topology import Topology
@@ -43,7 +52,9 @@ class Validate:
         self._quarantine = quarantine
         self._labels = labels
         self._event_fields = topology.events.id, topology.events.time
-        self._check = compile_rules(topology.rules)
+        rules = with_event_time(topology.rules)
+        self._check = compile_rules(rules)
+        self._ahead = max_ahead_of(rules)
         self._max_size = max_size_of(topology.rules)
         self._label_fields = topology.feedback.id, topology.feedback.label, topology.feedback.time
         self._label = label_check(topology.target, topology.feedback.label)
@@ -82,6 +93,7 @@ class Validate:
         quarantine."""
         read, check, max_size, encode = self._feedback.read, self._label, self._max_size, self._labels.encode
         id_field, label_field, time_field = self._label_fields
+        latest = min(MAX_TIME, now + self._ahead)
         writes: list[Write] = []
         refused: list[Write] = []
         for record in records:
@@ -95,8 +107,8 @@ class Validate:
                     id = id_of(id, id_field)
                 label = check(feedback[label_field])
                 time = record.timestamp if time_field is None else feedback[time_field]
-                if type(time) is not int or not 0 <= time <= MAX_TIME:
-                    time = time_of(time, time_field or "(the record's timestamp)", "label_time")
+                if type(time) is not int or not 0 <= time <= latest:
+                    time = time_of(time, time_field or "(the record's timestamp)", "label_time", latest)
             except DecodeError as error:
                 refused.append(self._quarantine.refuse(record, error.rule, str(error), now, error.field))
                 continue

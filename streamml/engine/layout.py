@@ -23,7 +23,7 @@ COMPACTED = {"cleanup.policy": "compact", "segment.bytes": str(32 << 20), "min.c
 """Only closed segments are compacted, so they are small."""
 
 LARGE = {"max.message.bytes": str(16 << 20)}
-"""Whatever fits into the outside topics fits into the quarantine, with its reason."""
+"""Whatever fits into the outside topics fits into ours too: with its reason, or with its prediction and its label."""
 
 
 @dataclass(frozen=True)
@@ -94,22 +94,24 @@ def topics(topology: Topology) -> list[TopicLayout]:
     """The topics, in the order in which records flow through them. Retention of `user's` topics is theirs to set."""
     many, forever, compacted = topology.partitions, {**OURS, **FOREVER}, {**OURS, **COMPACTED}
 
+    large = {**forever, **LARGE}
+
     def ours(role: Role, partitions: int, carries: str, config: Mapping[str, str], schema: bool = True) -> TopicLayout:
         return TopicLayout(role, topology.topic(role), partitions, "streamml", carries, config, schema)
 
     return [
         TopicLayout("events", topology.topic("events"), many, "outside", "raw events"),
         TopicLayout("feedback", topology.topic("feedback"), many, "outside", "labels as they come in"),
-        ours("features", many, "what the model saw", forever),
-        ours("predictions", many, "what the model said", forever),
-        ours("labels", many, "valid labels, by id", forever),
-        ours("examples", 1, "features, prediction and label in one total order", forever),
+        ours("features", many, "what the model saw", large),
+        ours("predictions", many, "what the model said", large),
+        ours("labels", many, "valid labels, by id", large),
+        ours("examples", 1, "features, prediction and label in one total order", large),
         ours("models", 1, "snapshots of models at positions", {**compacted, "max.message.bytes": "2097152"}),
         ours("metrics", 1, "prequential results by window of positions", forever),
         ours("alerts", 1, "alerts: opened, updated, closed", forever),
         ours("control", 1, "commands and decisions: the audit log", forever),
-        ours("quarantine", many, "refused records with their original bytes", {**forever, **LARGE}, schema=False),
-        ours("match-changelog", many, "state of match", compacted, schema=False),
+        ours("quarantine", many, "refused records with their original bytes", large, schema=False),
+        ours("match-changelog", many, "state of match", {**compacted, **LARGE}, schema=False),
         ours("detect-changelog", 1, "state of detect", compacted, schema=False),
         ours("govern-changelog", 1, "state of govern", compacted, schema=False),
         ours("schemas", 1, "versions of the schemas, where there is no registry", compacted, schema=False),

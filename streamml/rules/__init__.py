@@ -2,7 +2,7 @@
 event."""
 
 from streamml.rules.check import check_events
-from streamml.rules.compiled import MAX_SIZE, compile_rules, max_size_of
+from streamml.rules.compiled import MAX_SIZE, compile_rules, max_ahead_of, max_size_of, with_event_time
 from streamml.rules.identity import MAX_ID_BYTES, MAX_TIME, id_of, time_of
 from streamml.rules.labels import label_check
 
@@ -14,6 +14,8 @@ __all__ = [
     "compile_rules",
     "id_of",
     "label_check",
+    "max_ahead_of",
     "max_size_of",
     "time_of",
+    "with_event_time",
 ]

@@ -8,11 +8,11 @@ as much as it would written by hand.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any, NoReturn
 
 from streamml.errors import DecodeError
+from streamml.rules.identity import MAX_TIME, moment
 from streamml.topology import Check, EventTime, MaxSize, OneOf, Range, Required, Rule
 
 Checks = Callable[[Mapping[str, Any], int, int], None]
@@ -27,6 +27,21 @@ _SHOWN = 60
 def max_size_of(rules: Iterable[Rule]) -> int:
     """The bound on a record's value, in bytes; it is looked at before the record is decoded."""
     return min((rule.bytes for rule in rules if isinstance(rule, MaxSize)), default=MAX_SIZE)
+
+
+def with_event_time(rules: Iterable[Rule]) -> tuple[Rule, ...]:
+    """The rules that hold: an `EventTime()` stands beside them where none is declared.
+
+    One record from the far future would move the clocks by which the join tells late from early, for ever.
+    """
+    given = tuple(rules)
+    return given if any(isinstance(rule, EventTime) for rule in given) else (*given, EventTime())
+
+
+def max_ahead_of(rules: Iterable[Rule]) -> int:
+    """How far in ms a time may lie ahead; without a bound, as far as there are times."""
+    ahead = next((rule.max_ahead for rule in rules if isinstance(rule, EventTime)), None)
+    return MAX_TIME if ahead is None else _millis(ahead)
 
 
 def compile_rules(rules: Iterable[Rule]) -> Checks:
@@ -118,14 +133,6 @@ def _said(error: BaseException) -> str:
     except Exception:
         return name
     return text.encode("utf-8", "backslashreplace").decode()[:300]
-
-
-def moment(ms: int) -> str:
-    """A time in ms as ISO-8601 UTC, or the number where no calendar reaches."""
-    try:
-        return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds")
-    except (ValueError, OverflowError, OSError):
-        return f"{ms} ms"
 
 
 def _millis(span: Any) -> int:

@@ -3,6 +3,7 @@ and 9999."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from streamml.errors import DecodeError
@@ -27,8 +28,8 @@ def id_of(value: Any, field: str) -> str:
     return text
 
 
-def time_of(value: Any, field: str, rule: str) -> int:
-    """The time in ms. Raises DecodeError `required`, or `rule` if it is out of bounds."""
+def time_of(value: Any, field: str, rule: str, latest: int = MAX_TIME) -> int:
+    """The time in ms, at most `latest`. Raises DecodeError `required`, or `rule` if it is out of bounds."""
     if value is None:
         raise DecodeError("required", f"the time field {field} is null; expected a time", field)
     if type(value) is not int or not 0 <= value <= MAX_TIME:
@@ -37,4 +38,14 @@ def time_of(value: Any, field: str, rule: str) -> int:
             f"the time field {field} is {value!r}; expected milliseconds since 1970, at most {MAX_TIME} (year 9999)",
             field,
         )
+    if value > latest:
+        raise DecodeError(rule, f"the time field {field} is {moment(value)}; expected at most {moment(latest)}", field)
     return value
+
+
+def moment(ms: int) -> str:
+    """A time in ms as ISO-8601 UTC, or the number where no calendar reaches."""
+    try:
+        return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds")
+    except (ValueError, OverflowError, OSError):
+        return f"{ms} ms"

@@ -66,6 +66,6 @@ class Board:
         if model not in self._models and model != SERVED:
             return
         held = self.windows.get(model)
-        if held is None or record["window"] >= held["window"]:
+        if held is None or record["at"] >= held["at"]:
             # The losses of each example are for readers of the topic; here they would only take memory.
             self.windows[model] = {name: value for name, value in record.items() if name != "losses"}

@@ -14,7 +14,7 @@ from streamml.engine.build import build_tasks
 from streamml.engine.catalog import Catalog
 from streamml.engine.layout import topics
 from streamml.engine.task import Task
-from streamml.errors import StateLost
+from streamml.errors import DecodeError, StateLost
 from streamml.partitioning import partitions_of
 from streamml.records import Batch, LogRecord, Role, TopicPartition
 from streamml.schemas import Registry
@@ -43,6 +43,11 @@ class _Session:
         self.agent = self._open()
 
     def _open(self) -> Agent:
+        while (agent := self._opened()) is None:
+            pass  # An example that cannot be learned was found, and is skipped the next time.
+        return agent
+
+    def _opened(self) -> Agent | None:
         driver, task = self._driver, self.task
         agent = task.build(self.unit)
         if task.changelog is not None:
@@ -54,7 +59,7 @@ class _Session:
                 agent.step(self._batch(start, self.committed), driver.clock())
             except StateLost as error:
                 driver.reports.append(str(error))
-                return self._open()
+                return None
         return agent
 
     @property
@@ -118,6 +123,7 @@ class Driver:
         self.reports: list[str] = []
         self.live = LiveModels(topology.champion)
         self._key = signing_key
+        self._decided = 0
         self._sessions: list[_Session] = self._open()
 
     def produce(
@@ -151,6 +157,7 @@ class Driver:
         """Go on until nothing is left to do (at most `rounds` rounds over all tasks)."""
         for _ in range(rounds):
             moved = [session.advance() for session in self._sessions]
+            self._follow_control()
             if not any(moved):
                 return
 
@@ -171,7 +178,21 @@ class Driver:
         """Throw every agent and every model away, and start again from what the logs hold."""
         committed = [session.committed for session in self._sessions]
         self.live = LiveModels(self.topology.champion)
+        self._decided = 0
         self._sessions = self._open(committed)
+        self._follow_control()
+
+    def _follow_control(self) -> None:
+        """Every process of a runtime folds the decisions in `control`; here there is one."""
+        control = self.records("control")
+        for record in control[self._decided :]:
+            try:
+                entry = self.catalog.codec("control").decode(record.value)
+            except DecodeError:
+                continue
+            if entry["kind"] == "decision" and entry["accepted"] and entry["action"] == "promote":
+                self.live.promote(entry["model"])
+        self._decided = len(control)
 
     def _open(self, committed: Sequence[dict[TopicPartition, int] | None] | None = None) -> list[_Session]:
         tasks = build_tasks(self.topology, self.catalog, self.live, self._key, self.reports.append)

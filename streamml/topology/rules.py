@@ -42,7 +42,8 @@ class OneOf:
 
 @dataclass(frozen=True)
 class EventTime:
-    """The event time is at most `max_age` before and at most `max_ahead` after the time at which it is validated."""
+    """The event time is at most `max_age` before and at most `max_ahead` after the time at which it is validated; the
+    same `max_ahead` bounds the time of a label. Without this rule `EventTime()` holds; None leaves a side open."""
 
     max_age: timedelta | None = None
     max_ahead: timedelta | None = timedelta(hours=1)

@@ -29,6 +29,12 @@ MIX = [Phase.STARTING] * 7 + [Phase.JOINING] * 4 + [Phase.RESTORING] * 3 + [Phas
 serve."""
 
 
+@pytest.fixture(autouse=True)
+def same_hashes() -> None:
+    """The judge opens the workers' snapshots, which is refused to a process that hashes otherwise."""
+    assert os.environ.get("PYTHONHASHSEED") == "0", "start pytest with PYTHONHASHSEED=0, as `make test` does"
+
+
 def moments(dice: Random) -> list[Phase]:
     """The phases to kill in, in a random order; the last kill is another matter."""
     return list(islice(cycle(dice.sample(MIX, len(MIX))), KILLS - 1))

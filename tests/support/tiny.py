@@ -39,7 +39,7 @@ LABEL: dict[str, Any] = {
         {"name": "at", "type": {"type": "long", "logicalType": "timestamp-millis"}},
     ],
 }
-START = 1_700_000_000_000
+START = 1_690_000_000_000
 HOUR = 3_600_000
 
 
