@@ -21,8 +21,9 @@ class Drawing(StrEnum):
 def check(topology: TopologyPath) -> None:
     """Find the mistakes in a topology before anything is connected: one line each, with the fix."""
     from streamml.engine.check import check as problems_of
+    from streamml.topology import load_topology
 
-    found = load(topology)
+    found = load_topology(topology)
     problems = problems_of(found)
     for problem in problems:
         typer.echo(one_line(f"{topology}: {problem}"))

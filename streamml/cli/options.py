@@ -62,18 +62,23 @@ Registry: TypeAlias = Annotated[
 
 
 def load(path: str) -> Topology:
-    """The topology declared in `path`. Raises DeclarationError."""
+    """The topology declared in `path`, of the right types but unchecked otherwise. Raises DeclarationError."""
+    from streamml.engine.shapes import check_shapes
     from streamml.topology import load_topology
 
-    return load_topology(path)
+    topology = load_topology(path)
+    for problem in check_shapes(topology):
+        raise DeclarationError(f"{path}: {problem}")
+    return topology
 
 
 def checked(path: str) -> Topology:
     """The topology declared in `path`, which can be run; otherwise its problems, one line each, and exit code 1."""
     from streamml.cli.terminal import fail
     from streamml.engine.check import check
+    from streamml.topology import load_topology
 
-    topology = load(path)
+    topology = load_topology(path)
     if problems := check(topology):
         fail(f"{path}: {problem}" for problem in problems)
     return topology
@@ -89,10 +94,12 @@ def connection(bootstrap: str | None, properties: Sequence[str] | None, file: Pa
 def properties_of(properties: Sequence[str] | None, file: Path | None) -> dict[str, str]:
     """The client properties by name: those of the file, then those of the command line."""
     given = _read_properties(file) if file else {}
-    for text in properties or ():
+    for number, text in enumerate(properties or (), 1):
         name, equals, value = text.partition("=")
         if not equals or not name.strip():
-            raise BrokerError(f"--property {name.strip() or '(empty)'} has no value: write it as NAME=VALUE")
+            # It is not quoted: it may be a password.
+            which = "--property" if len(properties or ()) == 1 else f"--property number {number}"
+            raise BrokerError(f"{which} has no {'name' if equals else 'value'}: write it as NAME=VALUE")
         given[name.strip()] = value.strip()
     return given
 

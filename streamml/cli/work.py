@@ -19,6 +19,7 @@ from streamml.cli.options import (
     connection,
     signing_key,
 )
+from streamml.cli.signals import ends_when_told
 from streamml.errors import StreammlError
 
 if TYPE_CHECKING:
@@ -67,32 +68,33 @@ def run(
     registry: Registry = None,
 ) -> None:
     """Run a topology until it is told to stop: all of its tasks, or with --only some of them, in this process."""
-    found = checked(topology)
-    where = connection(bootstrap, property, properties)
-    from streamml.runtime.connection import wait_for_broker
-    from streamml.runtime.logs import set_up_logs
-    from streamml.runtime.worker import WorkerOptions, choose, run_worker
+    with ends_when_told():
+        found = checked(topology)
+        where = connection(bootstrap, property, properties)
+        from streamml.runtime.connection import wait_for_broker
+        from streamml.runtime.logs import set_up_logs
+        from streamml.runtime.worker import WorkerOptions, choose, run_worker
 
-    options = WorkerOptions(
-        topology=topology,
-        connection=where,
-        registry=registry,
-        only=tuple(only.split(",")),
-        web_host=web_host,
-        web_port=web_port,
-        log_level=log_level.value.upper(),
-        log_format=log_format.value,
-        signing_key=signing_key(),
-        wait=wait,
-    )
-    set_up_logs(options.log_level, options.log_format)
-    choose(found, options.only)
-    asyncio.run(wait_for_broker(where, wait))
-    if apply:
-        make_ready(found, where, registry, yes=True)
-    else:
-        _require_applied(found, where, registry)
-    raise typer.Exit(run_worker(options))
+        options = WorkerOptions(
+            topology=topology,
+            connection=where,
+            registry=registry,
+            only=tuple(only.split(",")),
+            web_host=web_host,
+            web_port=web_port,
+            log_level=log_level.value.upper(),
+            log_format=log_format.value,
+            signing_key=signing_key(),
+            wait=wait,
+        )
+        set_up_logs(options.log_level, options.log_format)
+        choose(found, options.only)
+        asyncio.run(wait_for_broker(where, wait))
+        if apply:
+            make_ready(found, where, registry, yes=True)
+        else:
+            _require_applied(found, where, registry)
+        raise typer.Exit(run_worker(options))
 
 
 def _require_applied(topology: Topology, where: Connection, registry: str | None) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
+from functools import partial
 
 from streamml.drift import check_detector
 from streamml.engine.catalog import feature_fields, label_type, schemas_of
+from streamml.engine.shapes import check_shapes, is_number
 from streamml.errors import StreammlError
 from streamml.features import check_transform
 from streamml.models import check_model
@@ -17,25 +19,53 @@ from streamml.topology import Assume, Classification, Topology
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,99}")
 _FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_OURS = ("served", "serving")
+"""Beside the models, whose series of metrics they stand next to."""
+_THRESHOLDS = ("staleness", "quarantine_rate", "degradation")
+"""The alerts that need no detector."""
 
 
 def check(topology: Topology) -> list[str]:
     """All problems of `topology`, one line each; an empty list means that it can be run."""
-    problems = [*_names(topology), *_target(topology), *_numbers(topology)]
-    problems += check_events(topology)
+    problems = _guarded("the topology", partial(check_shapes, topology))
     if problems:
         return problems
+    problems = [
+        *_guarded("the topology", partial(_names, topology)),
+        *_guarded("the target", partial(_target, topology)),
+        *_guarded("the topology", partial(_numbers, topology)),
+        *_guarded("events, feedback and rules", partial(check_events, topology)),
+    ]
+    if problems:
+        return problems
+    problems = _guarded("the schemas", partial(_schemas, topology))
+    if problems:
+        return problems
+    target, transform = topology.target, topology.transform
+    problems += _guarded("transform", lambda: check_transform(transform, schemas_of(topology)["events"]))
+    for model in topology.models:
+        problems += _guarded(f"model {model.name}", partial(check_model, model, target, transform.features))
+    for detector in topology.detectors:
+        problems += _guarded(f"detector {detector.name}", partial(check_detector, detector, transform.features, target))
+    return problems
+
+
+def _guarded(what: str, problems: Callable[[], Iterable[str]]) -> list[str]:
+    """What a check finds. It runs the user's code, and what that throws at it is a problem too, never a trace."""
     try:
-        schemas = schemas_of(topology)
-        label_type(topology.target), feature_fields(topology)
+        return list(problems())
+    except KeyboardInterrupt:
+        raise
     except StreammlError as error:
         return [str(error)]
-    problems += check_transform(topology.transform, schemas["events"])
-    for model in topology.models:
-        problems += check_model(model, topology.target, topology.transform.features)
-    for detector in topology.detectors:
-        problems += check_detector(detector, topology.transform.features, topology.target)
-    return problems
+    except BaseException as error:  # Also sys.exit(), and a panic of an extension written in Rust: no Exceptions.
+        said = f"{type(error).__name__}: {error}".rstrip(": ")
+        return [f"{what} cannot be checked, it raises {said}; compare its declaration with docs/concepts.md"]
+
+
+def _schemas(topology: Topology) -> list[str]:
+    schemas_of(topology), label_type(topology.target), feature_fields(topology)
+    return []
 
 
 def _names(topology: Topology) -> Iterator[str]:
@@ -51,9 +81,15 @@ def _names(topology: Topology) -> Iterator[str]:
         for name, count in Counter(names).items():
             if count > 1:
                 yield f"{count} {kind} are named {name!r}; rename all but one"
-    for model in topology.models:
-        if not _NAME.fullmatch(model.name) or model.name == "served":
-            yield f"the model name {model.name!r} cannot be used; take letters, digits, '.', '_', '-', and not 'served'"
+    for kind, taken, names in (
+        ("model", _OURS, [m.name for m in topology.models]),
+        ("detector", _THRESHOLDS, [d.name for d in topology.detectors]),
+    ):
+        for name in names:
+            if name in taken:
+                yield f"the {kind} name {name!r} is one of our own ({', '.join(taken)}); take another"
+            elif not _NAME.fullmatch(name):
+                yield f"the {kind} name {name!r} cannot be used; take up to 100 letters, digits, '.', '_' and '-'"
     if not topology.transform.features:
         yield "the transform declares no feature; name at least one"
     for feature in topology.transform.features:
@@ -66,12 +102,12 @@ def _target(topology: Topology) -> Iterator[str]:
     if isinstance(target, Classification):
         if len(set(target.classes)) != len(target.classes) or len(target.classes) < 2:
             yield f"the classes {target.classes} must be at least two different values"
-        if isinstance(missing, Assume) and missing.value not in target.classes:
+        if isinstance(missing, Assume) and (type(missing.value), missing.value) not in [
+            (type(value), value) for value in target.classes
+        ]:
             yield f"Assume({missing.value!r}) is none of the classes {target.classes}; assume one of them"
-    elif isinstance(missing, Assume) and (
-        isinstance(missing.value, bool) or not isinstance(missing.value, int | float)
-    ):
-        yield f"Assume({missing.value!r}) is not a number, as the label of a regression must be"
+    elif isinstance(missing, Assume) and not is_number(missing.value):
+        yield f"Assume({missing.value!r}) is not a finite number, as the label of a regression must be"
 
 
 def _numbers(topology: Topology) -> Iterator[str]:

@@ -33,7 +33,7 @@ def build(model: Model, target: Target) -> Built:
     """
     try:
         made = model.build()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise DeclarationError(
             f"model {model.name}: build() raises {type(error).__name__}: {error}; it must return a new River estimator"
         ) from error

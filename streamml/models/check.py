@@ -30,7 +30,7 @@ def check_model(model: Model, target: Target, features: Sequence[Feature]) -> li
 def _problems(model: Model, target: Target, features: Sequence[Feature]) -> list[str]:
     try:
         made, again = model.build(), model.build()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         return [f"build() raises {type(error).__name__}: {error}; it must return a new River estimator"]
     fault = wrong_kind(made, target) or _too_many_classes(made, target)
     if fault:

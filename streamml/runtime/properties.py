@@ -41,7 +41,9 @@ def security_of(properties: Mapping[str, str]) -> dict[str, Any]:
         if name not in _KNOWN:
             near = difflib.get_close_matches(name, _KNOWN, n=1)
             hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(_KNOWN)}"
-            raise BrokerError(f"client property {name!r} is not known: {hint}")
+            # Without a value, what stands before the `=` may be a password that ends in one.
+            which = f"client property {name!r}" if properties[name] else "a client property without a value"
+            raise BrokerError(f"{which} is not known: {hint}")
     protocol = properties.get("security.protocol", "PLAINTEXT").upper()
     if protocol not in _PROTOCOLS:
         raise BrokerError(f"security.protocol must be one of {', '.join(_PROTOCOLS)}: correct it")

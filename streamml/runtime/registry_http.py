@@ -31,10 +31,7 @@ class RegistryClient:
     """`url` may carry `user:password@`, which appears in no message. `load` takes in the subjects `<app>.*` only."""
 
     def __init__(self, url: str, app: str, registry: Registry | None = None) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise RegistryError("--registry must be an http(s) URL such as http://localhost:8081")
-        full = URL(url)
+        full = _parsed(url)
         self._headers = {"Accept": f"{CONTENT_TYPE}, application/json"}
         if full.user:
             self._headers["Authorization"] = aiohttp.encode_basic_auth(full.user, full.password or "", encoding="utf-8")
@@ -190,6 +187,22 @@ class RegistryClient:
         raise RegistryError(
             f"the registry at {self.url} refuses {method} {path} (error {code}): {message or 'no reason given'}"
         )
+
+
+def _parsed(url: str) -> URL:
+    """Raises RegistryError, which quotes nothing of `url`: where it is torn, a password may be anywhere in it."""
+    try:
+        parts, full = urlsplit(url), URL(url)
+    except ValueError:
+        raise RegistryError(
+            "--registry is no URL, its host or port cannot be read: write it as http://user:password@host:8081, "
+            "with special characters of the password percent-encoded"
+        ) from None
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise RegistryError("--registry must be an http(s) URL such as http://localhost:8081")
+    if "@" in str(full.with_user(None)):
+        raise RegistryError("--registry has an @ behind its host: percent-encode what is special in the password")
+    return full
 
 
 class _ServerBusy(Exception):

@@ -7,14 +7,16 @@ wait), `/status.json`, and `/`, the same for people.
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from importlib.resources import files
 from random import sample
-from typing import Any
+from typing import Any, cast
 
 import orjson
 from aiohttp import web
+from aiohttp.web_runner import BaseSite
+from faust.web.drivers.aiohttp import Web
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 
@@ -73,33 +75,90 @@ def add_routes(router: web.UrlDispatcher, sources: Sources, failure: Callable[[]
 
 
 def free_port(host: str, port: int) -> int:
-    """`port` if it can be listened on; for 0 a free one, the default first.
+    """`port` if it can be listened on; for 0 a free one, the default first. It is not kept: see `listen`.
+
+    Raises:
+        StreammlError: `port` is in use, or `host` is not an address of this machine.
+    """
+    with listen(host, port) as listener:
+        return listener.port
+
+
+def listen(host: str, port: int) -> Listener:
+    """Listen on `port`, or for 0 on a free one, the default first; nothing is answered before `serve_on`.
 
     Raises:
         StreammlError: `port` is in use, or `host` is not an address of this machine.
     """
     if port:
-        error = _refusal(host, port)
-        if error is not None:
+        try:
+            return Listener(host, port)
+        except OSError as error:
             raise StreammlError(
                 f"cannot listen on {host}:{port} ({error.strerror or error}); give another --web-port, or 0"
-            )
-        return port
+            ) from error
+    refusal: OSError | None = None
     for candidate in (FIRST_PORT, *sample(BELOW_EPHEMERAL, 50)):
-        if (error := _refusal(host, candidate)) is None:
-            return candidate
-    raise StreammlError(f"found no port to listen on at {host} ({error}); give one with --web-port")
+        try:
+            return Listener(host, candidate)
+        except OSError as error:
+            refusal = error
+    raise StreammlError(f"found no port to listen on at {host} ({refusal}); give one with --web-port")
 
 
-def _refusal(host: str, port: int) -> OSError | None:
-    try:
-        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-    except OSError as error:
-        return error
-    return None
+class Listener:
+    """The sockets of one port, one for each address of `host`: ours from here on, so that no other process gets it.
+
+    Raises OSError if the port is in use at one of them.
+    """
+
+    def __init__(self, host: str, port: int) -> None:
+        self.port = port
+        self.sockets: list[socket.socket] = []
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        try:
+            for family, address in dict.fromkeys((family, address) for family, _, _, _, address in found):
+                self._add(family, address)
+        except OSError:
+            self.close()
+            raise
+
+    def _add(self, family: int, address: Any) -> None:
+        held = socket.socket(family, socket.SOCK_STREAM)
+        self.sockets.append(held)
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            held.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        held.bind(address)
+        held.listen(128)
+
+    def close(self) -> None:
+        """Give the port up, unless a server has taken it over: it closes the sockets itself. Idempotent."""
+        for held in self.sockets:
+            held.close()
+
+    def __enter__(self) -> Listener:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self.close()
+
+
+def serve_on(server: Web, listener: Listener) -> None:
+    """Let Faust's web server answer on these sockets, when it starts, instead of binding its port by itself."""
+    server._transport_handlers = {"tcp": lambda: cast(BaseSite, _Sites(server._runner, listener.sockets))}
+
+
+class _Sites:
+    """What Faust takes for one site of aiohttp; the runner knows those that it starts, and stops them."""
+
+    def __init__(self, runner: web.AppRunner, sockets: Sequence[socket.socket]) -> None:
+        self._runner = runner
+        self._sockets = sockets
+
+    async def start(self) -> None:
+        for held in self._sockets:
+            await web.SockSite(self._runner, held).start()
 
 
 def _json(value: Any, status: int = 200) -> web.Response:

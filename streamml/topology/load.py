@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+import tokenize
 import traceback
 from collections.abc import Mapping
 from dataclasses import replace
@@ -26,20 +27,48 @@ def load_topology(path: str | Path) -> Topology:
     spec = importlib.util.spec_from_file_location(f"streamml_topology_{file.stem}", file)
     if spec is None or spec.loader is None:
         raise DeclarationError(f"{file} is not a Python file; a topology is declared in one, see docs/concepts.md")
+    _must_be_text(file)
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
-        frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == str(file)]
-        line = frames[-1].lineno if frames else getattr(error, "lineno", None)
-        raise DeclarationError(f"{file}:{line}: {type(error).__name__}: {error}") from error
+    except (Exception, SystemExit) as error:
+        raise _as_line(file, error) from error
+    except KeyboardInterrupt as error:
+        if not _raised_in(file, error):
+            raise
+        raise _as_line(file, error) from error
     found = {id(value): value for value in vars(module).values() if isinstance(value, Topology)}
     if len(found) != 1:
         raise DeclarationError(
             f"{file} holds {len(found)} topologies; it must hold exactly one `topology = Topology(...)`"
         )
     return _anchored(next(iter(found.values())), file.parent)
+
+
+def _must_be_text(file: Path) -> None:
+    try:
+        with tokenize.open(file) as text:
+            readable = "\0" not in text.read()
+    except (UnicodeDecodeError, SyntaxError):
+        readable = False
+    except OSError as error:
+        raise DeclarationError(f"{file} cannot be read ({error.strerror}); make it readable for this user") from None
+    if not readable:
+        raise DeclarationError(f"{file} is not text; a topology is declared in a Python file, see docs/concepts.md")
+
+
+def _as_line(file: Path, error: BaseException) -> DeclarationError:
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == str(file)]
+    line = frames[-1].lineno if frames else getattr(error, "lineno", None)
+    place = str(file) if line is None else f"{file}:{line}"
+    return DeclarationError(f"{place}: {type(error).__name__}: {error}".rstrip(": "))
+
+
+def _raised_in(file: Path, error: KeyboardInterrupt) -> bool:
+    """Whether a `raise` of the file's own is its origin; Ctrl-C raises at whatever line is at work."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return last.filename == str(file) and (last.line or "").startswith("raise")
 
 
 def _anchored(topology: Topology, folder: Path) -> Topology:

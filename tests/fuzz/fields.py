@@ -6,9 +6,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from support.tiny import EVENT, LABEL, tiny
+from support.tiny import EVENT, LABEL, START, tiny
 
-from streamml import Events, EventTime, Feedback, Topology
+from streamml import Events, Feedback, Topology
 
 FIELDS: list[dict[str, Any]] = [
     *EVENT["fields"],
@@ -22,14 +22,13 @@ FIELDS: list[dict[str, Any]] = [
 
 
 def fuzzed(name: str, format: Any) -> Topology:
-    """Without `EventTime` a mutated time of the year 9000 would be valid, and all events after it be too late to learn;
-    for the same reason a label's time is that of its record, which the mutations leave in the past."""
+    """Mutated times far ahead are refused, for events and labels; those far back are within the horizon."""
     return tiny(
         name,
         partitions=2,
         events=Events({**EVENT, "fields": FIELDS}, id="id", time="at", format=format),
-        feedback=Feedback(LABEL, id="id", label="rain", format=format, horizon=timedelta(days=20_000)),
-        rules=(EventTime(),),
+        feedback=Feedback(LABEL, id="id", label="rain", time="at", format=format, horizon=timedelta(days=20_000)),
+        rules=(),
         detectors=(),
     )
 
@@ -45,7 +44,7 @@ def event(number: int, id: str) -> dict[str, Any]:
     """A good event."""
     return {
         "id": id,
-        "at": 1_700_000_000_000 + number * 60_000,
+        "at": START + number * 60_000,
         "temperature": float((number * 7) % 31),
         "pressure": 1000.0 + (number * 13) % 23,
         "station": [None, "Oslo", 7][number % 3],
