@@ -35,7 +35,7 @@ from streamml.runtime.monitoring import Plane, Sources
 from streamml.runtime.plane import Plane as KafkaPlane
 from streamml.runtime.registry import SchemaStore
 from streamml.runtime.registry_arrivals import Arrivals
-from streamml.runtime.web import add_routes, free_port
+from streamml.runtime.web import add_routes, free_port, listen, serve_on
 from streamml.topology import Topology, load_topology
 
 log = logging.getLogger("streamml")
@@ -66,6 +66,8 @@ class WorkerOptions:
 def run_worker(options: WorkerOptions) -> int:
     """Work until SIGTERM or SIGINT (exit code 0) or a failure (1). Blocks; owns the process's signals and logging."""
     set_up_logs(options.log_level, options.log_format)
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(SaidOnce())
     try:
         check_hash_seed()
         topology = load_topology(options.topology)
@@ -75,6 +77,21 @@ def run_worker(options: WorkerOptions) -> int:
     except StreammlError as error:
         log.error("%s", " ".join(str(error).split()))
         return 1
+
+
+class SaidOnce(logging.Filter):
+    """What has ended the worker is an error once; the parts that tell it again while they stop are not heard."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._errors: set[str] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        line = " ".join(record.getMessage().split())
+        if record.levelno >= logging.ERROR:
+            self._errors.add(line)
+            return True
+        return not (record.levelno == logging.WARNING and line.endswith(tuple(self._errors)))
 
 
 def calm_collector() -> None:
@@ -117,12 +134,12 @@ async def prepare(topology: Topology, connection: Connection, store: SchemaStore
 
 async def work(options: WorkerOptions, topology: Topology, chosen: Sequence[str]) -> int:
     """The worker's life in a running loop; the exit code."""
-    port = free_port(options.web_host, options.web_port)
+    free_port(options.web_host, options.web_port)  # A port in use is said before the wait; it is taken in `_serve`.
     await wait_for_broker(options.connection, options.wait)
     store = open_store(topology.name, options.connection, options.registry)
     try:
         catalog = Catalog(topology, store.registry, await prepare(topology, options.connection, store))
-        return await _serve(options, topology, chosen, catalog, store, port)
+        return await _serve(options, topology, chosen, catalog, store)
     finally:
         await store.close()
 
@@ -133,7 +150,6 @@ async def _serve(
     chosen: Sequence[str],
     catalog: Catalog,
     store: SchemaStore,
-    port: int,
 ) -> int:
     live = LiveModels(topology.champion)
     tasks = [task for task in build_tasks(topology, catalog, live, options.signing_key) if task.name in chosen]
@@ -171,8 +187,12 @@ async def _serve(
     feeds = (feed("control", control), feed("alerts", board.alert), feed("metrics", board.metric, RECENT_METRICS))
     group = f"{topology.name}.host.{socket.gethostname()}.{uuid4().hex[:8]}"
     await read_history(options.connection, group, feeds)
-    with tempfile.TemporaryDirectory(prefix="streamml-") as scratch:
-        app = App(group, options.connection, options.web_host, port, options.data_dir or Path(scratch))
+    with (
+        tempfile.TemporaryDirectory(prefix="streamml-") as scratch,
+        listen(options.web_host, options.web_port) as listener,
+    ):
+        app = App(group, options.connection, options.web_host, listener.port, options.data_dir or Path(scratch))
+        serve_on(cast(WebServer, app.web), listener)
         for each in feeds:
             follow(app, each)
 
@@ -185,7 +205,7 @@ async def _serve(
         service = PlaneService(sources, lambda line: host.fail(line), each_second)
         host = Host(app, service)
         add_routes(cast(WebServer, app.web).web_app.router, sources, lambda: host.failure)
-        log.info("%s: %s; status on http://%s:%d/", topology.name, ", ".join(chosen), options.web_host, port)
+        log.info("%s: %s; status on http://%s:%d/", topology.name, ", ".join(chosen), options.web_host, listener.port)
         return await host.run()
 
 
