@@ -119,6 +119,7 @@ class Learn:
         skip, window, every = self._skip, self._window, self._every
         position = fold.position
         examples = batch.get("examples", ())
+        head = position + len(examples)
         writes: Writes = {}
         for record in examples:
             y, x = learnable(record.value)
@@ -133,7 +134,7 @@ class Learn:
                 try:
                     learn(x, y)
                 except FoldError as error:
-                    raise self._cannot_learn(position, error) from error
+                    raise self._cannot_learn(position, head, error) from error
             position += 1
             if position % window == 0 and (closed := prequential.close()) is not None:
                 metrics.append(self._metric(closed, now))
@@ -159,8 +160,9 @@ class Learn:
         yield Reading("snapshot_position", labels, self._sealed_position)
         yield Reading("snapshots_refused_total", labels, self.refused)
 
-    def _cannot_learn(self, position: int, error: FoldError) -> StateLost:
+    def _cannot_learn(self, position: int, head: int, error: FoldError) -> StateLost:
         self._skip.add(position)
+        self._live.withdraw(self._model.name, head)
         return StateLost(f"model {self._model.name} could not learn example {position}, which it skips: {error}")
 
     def _metric(self, closed: dict[str, object], now: int) -> Write:

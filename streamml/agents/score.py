@@ -10,9 +10,9 @@ from streamml.agents.agent import Offsets, Reading
 from streamml.agents.live import LiveModels
 from streamml.agents.quarantine import Quarantine
 from streamml.agents.validate import Validate
-from streamml.errors import DecodeError, StreammlError
+from streamml.errors import DecodeError
 from streamml.features import Transformer
-from streamml.models import Fold, FoldError
+from streamml.models import FoldError, SpentError
 from streamml.records import Batch, Record, Write, Writes
 from streamml.schemas import Codec
 
@@ -27,7 +27,8 @@ class Score:
     """One partition of `events` and `feedback`. It keeps no state but counters: the live models are by reference.
 
     Once a second, if there were events, it writes a record `serving/PARTITION` to `metrics`: events read and
-    quarantined since the last one, and the greatest staleness.
+    quarantined since the last one, and the greatest staleness. While there is no champion to ask, `step` does nothing
+    and raises `NotReady`.
     """
 
     def __init__(
@@ -93,9 +94,9 @@ class Score:
             yield Reading("quarantined_total", (("rule", rule),), count)
 
     def _score(self, events: Sequence[Record], refused: list[Write], now: int) -> tuple[list[Write], list[Write]]:
+        fold = self._live.serving()  # First: if it cannot serve, nothing of the batch may be counted.
         valid, bad = self._validate.events(events, now)
         refused += bad
-        fold = self._champion()
         staleness = self._live.behind(fold.name)
         self._staleness = max(self._staleness, staleness)
         of_batch = self._of_batch(
@@ -118,6 +119,8 @@ class Score:
             except DecodeError as error:
                 refused.append(self._quarantine.refuse(record, error.rule, str(error), now, error.field))
                 continue
+            except SpentError:
+                raise
             except FoldError:
                 output = fold.no_answer
             key = id.encode()
@@ -148,9 +151,3 @@ class Score:
         self._reported += 1
         self._reported_at = now
         return self._name.encode(), self._metrics.encode(value), now, ()
-
-    def _champion(self) -> Fold:
-        fold = self._live.get(self._live.champion)
-        if fold is None:
-            raise StreammlError(f"the champion {self._live.champion!r} is not loaded in this process yet")
-        return fold

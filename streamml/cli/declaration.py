@@ -9,6 +9,7 @@ import typer
 
 from streamml.cli.options import TopologyPath, load
 from streamml.cli.terminal import one_line
+from streamml.errors import DeclarationError
 
 
 class Drawing(StrEnum):
@@ -42,4 +43,9 @@ def describe(
     from streamml.engine.describe import describe_mermaid, describe_text
 
     draw = describe_text if format is Drawing.text else describe_mermaid
-    typer.echo(draw(load(topology)), nl=False)
+    found = load(topology)
+    try:
+        drawn = draw(found)
+    except Exception as error:
+        raise DeclarationError(f"{topology} cannot be drawn: run `streamml check {topology}` to see why") from error
+    typer.echo(drawn, nl=False)

@@ -62,6 +62,7 @@ def _task(stage: Stage, makers: _Makers) -> Task:
         build=makers.maker(stage.name),
         changelog=stage.changelog,
         uses=stage.uses,
+        hold_ms=stage.hold_ms,
     )
 
 

@@ -36,6 +36,7 @@ class Stage:
     scope: Scope
     changelog: Role | None = None
     uses: tuple[str, ...] = ()
+    hold_ms: int = 20
 
 
 @dataclass(frozen=True)
@@ -68,9 +69,12 @@ def stages(topology: Topology) -> list[Stage]:
             ("examples", "quarantine"),
             "partition",
             changelog="match-changelog",
+            hold_ms=50,
         ),
         *(
-            Stage(f"learn:{m.name}", ("examples",), ("metrics",), "whole", changelog="models", uses=(m.name,))
+            Stage(
+                f"learn:{m.name}", ("examples",), ("metrics",), "whole", changelog="models", uses=(m.name,), hold_ms=50
+            )
             for m in topology.models
         ),
         Stage(
@@ -79,6 +83,7 @@ def stages(topology: Topology) -> list[Stage]:
             ("metrics", "alerts"),
             "whole",
             changelog="detect-changelog",
+            hold_ms=200,
         ),
         Stage(
             "govern",
@@ -86,6 +91,7 @@ def stages(topology: Topology) -> list[Stage]:
             ("control", "alerts"),
             "whole",
             changelog="govern-changelog",
+            hold_ms=200,
         ),
     ]
 

@@ -14,12 +14,15 @@ from typing import Any, NamedTuple
 from streamml.topology import (
     Alerts,
     Assume,
+    Check,
     Classification,
     ErrorDrift,
     Events,
+    EventTime,
     Feature,
     FeatureDrift,
     Feedback,
+    MaxSize,
     Model,
     OneOf,
     Range,
@@ -59,11 +62,14 @@ _MAYBE_TEXT = _of("a string or None", str, type(None))
 _COUNT = _Shape(_whole, "a whole number")
 _FLAG = _of("True or False", bool)
 _SPAN = _of("a timedelta, such as timedelta(days=1)", timedelta)
-_SHARE = _Shape(lambda value: value is None or _whole(value) or isinstance(value, float), "a number or None")
+_MAYBE_SPAN = _of("a timedelta, such as timedelta(hours=1), or None", timedelta, type(None))
+_NUMBER = _Shape(lambda value: value is None or _whole(value) or isinstance(value, float), "a number or None")
 _SCHEMA = _of("the name of a schema, a path, or the schema as a mapping", str, Path, Mapping)
 _FORMAT = _word("avro", "json")
 _POLICY = _word("drop", "quarantine")
+_MISSING = _Shape(lambda value: isinstance(value, Assume) or _word("drop").fits(value), "'drop' or Assume(...)")
 _FACTORY = _Shape(callable, "a function that returns a new River object")
+_TEST = _Shape(callable, "a function from an event to True or False")
 
 _FIELDS: Mapping[type, Mapping[str, _Shape]] = {
     Topology: {
@@ -90,19 +96,24 @@ _FIELDS: Mapping[type, Mapping[str, _Shape]] = {
         "late": _POLICY,
         "doubled": _POLICY,
         "orphan": _POLICY,
-        "missing": _Shape(lambda value: isinstance(value, Assume) or value == "drop", "'drop' or Assume(...)"),
+        "missing": _MISSING,
         "idle": _SPAN,
     },
-    Alerts: {"quarantine_rate": _SHARE, "degradation": _FLAG, "window": _COUNT},
+    Alerts: {"quarantine_rate": _NUMBER, "degradation": _FLAG, "window": _COUNT},
     Serving: {"max_staleness": _COUNT},
     Snapshots: {"every": _COUNT, "interval": _SPAN},
     Feature: {"name": _TEXT, "type": _word("double", "long", "string", "boolean"), "optional": _FLAG},
     Model: {"name": _TEXT, "build": _FACTORY, "seed": _COUNT},
     ErrorDrift: {"name": _TEXT, "build": _FACTORY, "seed": _COUNT, "quiet": _COUNT},
     FeatureDrift: {"name": _TEXT, "feature": _TEXT, "build": _FACTORY, "seed": _COUNT, "quiet": _COUNT},
-    Range: {"field": _TEXT},
+    Required: {},
+    Range: {"field": _TEXT, "low": _NUMBER, "high": _NUMBER},
     OneOf: {"field": _TEXT},
+    EventTime: {"max_age": _MAYBE_SPAN, "max_ahead": _MAYBE_SPAN},
+    MaxSize: {"bytes": _COUNT},
+    Check: {"name": _TEXT, "test": _TEST},
 }
+_RULE = _of("Required, Range, OneOf, EventTime, MaxSize or Check", Required, Range, OneOf, EventTime, MaxSize, Check)
 
 
 def check_shapes(topology: Topology) -> list[str]:
@@ -129,7 +140,7 @@ def _items(topology: Topology) -> Iterator[str]:
             f"detectors[{number}]", detector, _of("ErrorDrift(...) or FeatureDrift(...)", ErrorDrift, FeatureDrift)
         )
     for number, rule in enumerate(topology.rules):
-        yield from _fields(f"rules[{number}].", rule)
+        yield from _item(f"rules[{number}]", rule, _RULE)
         if isinstance(rule, Required):
             for place, field in enumerate(rule.fields):
                 yield from _item(f"rules[{number}].fields[{place}]", field, _TEXT)
@@ -167,9 +178,11 @@ def _line(path: str, value: object, expected: str) -> str:
 
 def shown(value: object) -> str:
     """A value and its type, shortened: what came where something else was expected."""
+    kind = type(value).__name__
+    kind = f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
     try:
         text = " ".join(repr(value).split())
     except Exception:  # A `__repr__` of the user's own, or an integer with more digits than Python writes.
-        return f"a {type(value).__name__}"
+        return kind
     text = f"{text[:_SHOWN]}…" if len(text) > _SHOWN else text
-    return text if value is None else f"{text} (a {type(value).__name__})"
+    return text if value is None else f"{text} ({kind})"

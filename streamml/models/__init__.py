@@ -2,6 +2,6 @@
 
 from streamml.models.build import digest_of
 from streamml.models.check import check_model
-from streamml.models.fold import Features, Fold, FoldError, Output
+from streamml.models.fold import Features, Fold, FoldError, Output, SpentError
 
-__all__ = ["Features", "Fold", "FoldError", "Output", "check_model", "digest_of"]
+__all__ = ["Features", "Fold", "FoldError", "Output", "SpentError", "check_model", "digest_of"]

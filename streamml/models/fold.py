@@ -29,10 +29,15 @@ class FoldError(StreammlError):
     """A model raised. If it did on learn, its state cannot be trusted: discard it and replay the log."""
 
 
+class SpentError(FoldError):
+    """The model raised on learn before: this is not its having no answer, nothing may be asked of it any more."""
+
+
 class Fold:
     """A River model with the number of examples that it has learned.
 
-    After a FoldError the fold is spent: whatever is asked of it raises again, as River changes state before it raises.
+    After a FoldError on learn the fold is spent: whatever is asked of it raises `SpentError`, as River changes state
+    before it raises.
     """
 
     __slots__ = ("_learn", "_model", "digest", "name", "position")
@@ -79,6 +84,7 @@ class Fold:
 
         Raises:
             FoldError: the model raised, or its answer is not finite.
+            SpentError: the fold is spent.
         """
         raise NotImplementedError
 
@@ -87,6 +93,7 @@ class Fold:
 
         Raises:
             FoldError: the model raised, or `y` is not declared.
+            SpentError: the fold is spent.
         """
         raise NotImplementedError
 
@@ -101,7 +108,7 @@ class Fold:
 
         Raises:
             SnapshotError: it cannot be pickled.
-            FoldError: the fold is spent.
+            SpentError: the fold is spent.
         """
         if self._model is None:
             self._learn({}, None)
@@ -141,7 +148,7 @@ class _Spent:
         self._text = text
 
     def _refuse(self, *_: Any) -> NoReturn:
-        raise FoldError(self._text)
+        raise SpentError(self._text)
 
     learn_one = predict_one = predict_proba_one = _refuse
 

@@ -2,7 +2,8 @@
 
 The topic `<app>.models` is read from its beginning (it is compacted and thinned) and then followed. The newest snapshot
 of each model is kept sealed; only the champion's is opened, in a thread, so that no event waits for it. A model whose
-learner runs in this process is left alone: the learner's own object serves.
+learner runs in this process is left alone: the learner's own object serves, or none while it is built anew; its
+snapshots are kept for when the learner leaves.
 
 Staleness here is an upper bound. A follower cannot know the position of the head of `examples`, which counts examples,
 without reading them all; it knows offsets: those from the one that the snapshot's learner had reached to the end of
@@ -82,6 +83,11 @@ class Follower:
         if self._task is not None and self._task.done() and not self._task.cancelled():
             self._task.result()
 
+    @property
+    def head(self) -> int:
+        """The end offset of `examples`, as of a second ago at most."""
+        return self._head
+
     def behind(self, model: str) -> int:
         """Examples committed after the state that serves as `model`: an upper bound, see above."""
         return max(0, self._head - self._reached.get(model, 0))
@@ -134,12 +140,13 @@ class Follower:
 
     def _take(self, record: ConsumerRecord) -> None:
         model = (record.key or b"").split(b"/", 1)[0].decode("utf-8", "replace")
-        if record.value is None or model not in self._specs or self._leads(model):
+        if record.value is None or model not in self._specs:
             return
         try:
             snapshot = self._assembler.add(self._codec.decode(record.value))
         except (SnapshotError, DecodeError) as error:
-            self._refuse(model, f"{record.topic}[{record.partition}]@{record.offset}", error)
+            if not self._leads(model):
+                self._refuse(model, f"{record.topic}[{record.partition}]@{record.offset}", error)
             return
         if snapshot is None or snapshot.header["digest"] != self._specs[model][1]:
             return
@@ -150,11 +157,14 @@ class Follower:
     async def _open(self, model: str) -> None:
         async with self._opening:
             spec, _ = self._specs[model]
+            if self._leads(model):
+                return
             if self._live.get(model) is None:
                 # The model at position 0 is a fold as any other: it serves until there is a better one.
                 self._live.follow(Fold.new(spec, self._topology.target))
+                self._reached[model] = 0
             snapshot = self._sealed.get(model)
-            if snapshot is None or self._leads(model) or snapshot.header["position"] <= self._live.position(model):
+            if snapshot is None or snapshot.header["position"] <= self._live.position(model):
                 return
             position = snapshot.header["position"]
             try:

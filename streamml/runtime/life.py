@@ -14,6 +14,7 @@ from typing import Any
 from aiokafka.errors import IllegalStateError
 
 from streamml.agents.agent import Agent, Reading
+from streamml.agents.live import NotReady
 from streamml.records import Role, TopicPartition, Writes
 from streamml.runtime.clients import set_fetch, theirs, unread
 from streamml.runtime.context import Context
@@ -23,6 +24,9 @@ from streamml.runtime.outbox import Outbox
 from streamml.runtime.pace import LONGEST_S
 from streamml.runtime.restore import Progress
 from streamml.runtime.stepper import Stepper
+
+_POLL_S = 60.0
+"""How long to wait without a poll: aiokafka leaves the group when there was none for five minutes."""
 
 
 class Life:
@@ -40,6 +44,7 @@ class Life:
         self._next: dict[TopicPartition, int] = {}
         self._uncommitted: dict[Any, int] = {}
         self._stepped_at = self._committed_at = 0.0
+        self._waits_for: NotReady | None = None
         self.commits = 0
 
     @property
@@ -82,7 +87,14 @@ class Life:
         self._stepped_at = self._committed_at = time.monotonic()
 
     async def fetch(self) -> None:
-        """Wait for records if none are left, until it is time for a step without any. May be cut short at any time."""
+        """Wait for records if none are left, until it is time for a step without any. May be cut short at any time.
+
+        What a step was not ready for is read again, once it is.
+        """
+        if self._waits_for is not None:
+            await self._until_ready(self._waits_for)
+            self._waits_for = None
+            self.read_on()
         if self._inbox.size:
             return
         context = self._context
@@ -94,7 +106,8 @@ class Life:
         """Step what waits, in pieces short enough for the event loop, up to what one transaction should carry; commit.
 
         Without any writes the commit is put off, for at most `commit_interval_s`. That long after the last step an
-        agent is stepped without records too, since its timers must run although nothing comes.
+        agent is stepped without records too, since its timers must run although nothing comes. A step that is not ready
+        ends the piece: what was stepped before it is committed, and `fetch` waits, since that may be cut short.
         """
         tuning, started, count = self._context.tuning, time.monotonic(), 0
         if not self._inbox.size and started - self._stepped_at < tuning.commit_interval_s:
@@ -106,7 +119,11 @@ class Life:
             taken = before - self._inbox.size
             if self._context.prepare is not None and taken:
                 await self._context.prepare(batch)
-            written = await self._stepper.step(batch, taken)
+            try:
+                written = await self._stepper.step(batch, taken)
+            except NotReady as error:
+                self._waits_for = error
+                break
             self._context.reach("stepped")
             count += taken
             self._next.update(offsets)
@@ -132,6 +149,16 @@ class Life:
         with suppress(IllegalStateError):  # The partitions may already belong to another member.
             self._context.consumer.pause(*self._asked.values())
         await self._outbox.stop()
+
+    async def _until_ready(self, error: NotReady) -> None:
+        consumer, asked = self._context.consumer, self._asked.values()
+        consumer.pause(*asked)
+        while True:
+            try:
+                async with asyncio.timeout(_POLL_S):
+                    return await error.ready()
+            except TimeoutError:
+                await consumer.getmany(*asked, timeout_ms=1)  # Of what is paused nothing comes.
 
     async def _commit(self, writes: Sequence[Writes]) -> None:
         changes = await self._stepper.checkpoint()

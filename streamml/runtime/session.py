@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from aiokafka.errors import ProducerFenced
 
 from streamml.agents.agent import Agent, Reading
-from streamml.errors import BrokerError, StreammlError
+from streamml.errors import BrokerError, StateLost, StreammlError
 from streamml.records import Role, TopicPartition
 from streamml.runtime.clients import FATAL, LOST
 from streamml.runtime.context import Context
@@ -210,12 +210,14 @@ class Session:
                 return
 
     async def _lose(self, error: BaseException) -> None:
-        """Throw the life away, and wait a little before the next one."""
+        """Throw the life away, and wait a little before the next one: only the loss of a state is made good at once."""
         self._state = SessionState.LOST
         context = self._context
         context.counters.sessions_lost += 1
         log.warning("%s unit %d: session lost, opening it again: %r", context.group, self.unit, error)
         await self._drop()
+        if isinstance(error, StateLost):
+            return  # It lies in the agent, not in the broker, and has put away what it lost its state by.
         pause = min(_LONGEST_BACKOFF_S, _BACKOFF_S * 2**self._losses)
         if isinstance(error, ProducerFenced | AssertionError):
             # Perhaps the group gave the unit to another; word of it comes with a heartbeat. Do not fence them before.

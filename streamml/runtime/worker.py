@@ -31,10 +31,11 @@ from streamml.runtime.figures import Timed, Timing
 from streamml.runtime.follower import Follower
 from streamml.runtime.host import Host, PlaneService
 from streamml.runtime.logs import LogFormat, set_up_logs
-from streamml.runtime.monitoring import Plane, Sources
+from streamml.runtime.monitoring import Sources
 from streamml.runtime.plane import Plane as KafkaPlane
 from streamml.runtime.registry import SchemaStore
 from streamml.runtime.registry_arrivals import Arrivals
+from streamml.runtime.staleness import Staleness
 from streamml.runtime.web import add_routes, free_port, listen, serve_on
 from streamml.topology import Topology, load_topology
 
@@ -172,7 +173,8 @@ async def _serve(
         else None
     )
     sources = Sources(topology, planes, live, board, follower, timings=timings)
-    live.behind = lambda model: behind(model, learners, follower)
+    staleness = Staleness(live, learners, follower)
+    live.behind = staleness.behind
 
     async def control(record: dict[str, Any]) -> None:
         board.control(record)
@@ -196,13 +198,7 @@ async def _serve(
         for each in feeds:
             follow(app, each)
 
-        def each_second() -> None:
-            if follower is not None:
-                for model, plane in learners.items():
-                    if plane.sessions:
-                        follower.reached(model, sum(plane.lag().values()))
-
-        service = PlaneService(sources, lambda line: host.fail(line), each_second)
+        service = PlaneService(sources, lambda line: host.fail(line), staleness.note)
         host = Host(app, service)
         add_routes(cast(WebServer, app.web).web_app.router, sources, lambda: host.failure)
         log.info("%s: %s; status on http://%s:%d/", topology.name, ", ".join(chosen), options.web_host, listener.port)
@@ -243,14 +239,6 @@ def build_planes(
 def wall_clock() -> int:
     """ms since the epoch."""
     return int(time() * 1000)
-
-
-def behind(model: str, learners: Mapping[str, Plane], follower: Follower | None) -> int:
-    """Examples committed that the model, as it serves here, has not learned: an upper bound, see `follower`."""
-    plane = learners.get(model)
-    if plane is not None and plane.sessions:
-        return sum(plane.lag().values())
-    return follower.behind(model) if follower is not None else 0
 
 
 async def _until_signalled(life: Callable[[], Awaitable[int]]) -> int:

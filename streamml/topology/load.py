@@ -6,13 +6,13 @@ import importlib.util
 import sys
 import tokenize
 import traceback
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from streamml.errors import DeclarationError
 from streamml.topology.app import Topology
-from streamml.topology.sources import Schema
+from streamml.topology.sources import Events, Feedback, Schema
 
 
 def load_topology(path: str | Path) -> Topology:
@@ -75,20 +75,25 @@ def _anchored(topology: Topology, folder: Path) -> Topology:
     """Schemas by name are looked for beside the file too, wherever the process was started."""
 
     def find(schema: Schema) -> Schema:
-        if isinstance(schema, Mapping):
+        if not isinstance(schema, str | Path):
             return schema
         places = [
             folder / schema,
             *(home / f"{schema}.avsc" for home in (folder.parent / "schemas", folder / "schemas")),
         ]
-        return next((place for place in places if place.is_file()), schema)
+        try:
+            return next((place for place in places if place.is_file()), schema)
+        except (OSError, ValueError):  # Too long for a file system, or with a null byte: no name of a file.
+            return schema
 
-    events, feedback = topology.events, topology.feedback
-    return replace(
-        topology,
-        events=replace(events, schema=find(events.schema)),
-        feedback=replace(feedback, schema=find(feedback.schema)),
-    )
+    # What is of a wrong type is left as it is: to find it and to say it is for `check`.
+    parts: dict[str, Any] = {"events": topology.events, "feedback": topology.feedback}
+    found: dict[str, Any] = {
+        name: replace(part, schema=find(part.schema))
+        for name, part in parts.items()
+        if isinstance(part, Events | Feedback)
+    }
+    return replace(topology, **found)
 
 
 def _resolve(path: str | Path) -> Path:

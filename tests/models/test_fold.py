@@ -12,7 +12,7 @@ from river import base, dummy, ensemble, forest, linear_model, naive_bayes, prep
 from river import feature_extraction as fx
 
 from streamml.errors import DeclarationError, SnapshotError
-from streamml.models import Fold, FoldError
+from streamml.models import Fold, FoldError, SpentError
 from streamml.topology import Classification, Feature, Model, Regression
 
 YES_NO = Classification("no", "yes")
@@ -207,7 +207,7 @@ def test_a_model_that_raises_is_spent(error: BaseException) -> None:
     assert first.value.__cause__ is error
     assert "\n" not in str(first.value)
     for again in (lambda: one.learn(X, "yes"), lambda: one.predict(X), one.dumps):
-        with pytest.raises(FoldError, match="raised on learn"):
+        with pytest.raises(SpentError, match="raised on learn"):
             again()
     assert one.position == 0
 

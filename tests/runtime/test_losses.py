@@ -15,7 +15,7 @@ from support.kafka import produce
 
 from streamml.agents.agent import Offsets
 from streamml.engine.task import Task
-from streamml.errors import BrokerError, RegistryError, StreammlError
+from streamml.errors import BrokerError, RegistryError, StateLost, StreammlError
 from streamml.records import Batch, Record, Writes
 from streamml.runtime.admin import TopicSpec, ensure_topics
 from streamml.runtime.connection import Connection
@@ -89,6 +89,27 @@ async def test_a_batch_that_cannot_be_prepared_for_is_read_again(kafka: str, app
         await until(lambda: echo.counters.writes_out == 1, echo)
         assert echo.counters.sessions_lost == 1
     assert seen == [b"v", b"v"]
+    assert await values(kafka, f"{app_name}.out", 1) == [b"v"]
+
+
+async def test_a_lost_state_is_built_anew_at_once(kafka: str, app_name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    lost: list[int] = []
+
+    class Fragile(Echo):
+        def step(self, batch: Batch, now: int) -> Writes:
+            if batch and len(lost) < 5:
+                lost.append(0)
+                raise StateLost("it cannot be trusted")
+            return super().step(batch, now)
+
+    monkeypatch.setattr("streamml.runtime.session._LONGEST_BACKOFF_S", 1_000.0)
+    monkeypatch.setattr("streamml.runtime.session._BACKOFF_S", 1_000.0)
+    await make_topics(kafka, app_name, **{"in": 1, "out": 1})
+    echo = plane(kafka, app_name, replace(ECHO, build=Fragile))
+    async with running(echo):
+        produce(kafka, f"{app_name}.in", [(b"k", b"v")])
+        await until(lambda: echo.counters.writes_out == 1, echo)
+        assert echo.counters.sessions_lost == 5
     assert await values(kafka, f"{app_name}.out", 1) == [b"v"]
 
 

@@ -56,6 +56,7 @@ def test_tls_with_own_authority_and_client_certificate(tmp_path: Path) -> None:
     [
         ({"sasl.user": SECRET}, "client property 'sasl.user' is not known: did you mean sasl.username?"),
         ({"zzz": SECRET}, "client property 'zzz' is not known: known are"),
+        ({SECRET: ""}, "a client property without a value is not known: known are"),
         ({"security.protocol": "TLS"}, "security.protocol must be one of"),
         ({"sasl.username": "ann"}, "security.protocol is PLAINTEXT: set it to SASL_SSL"),
         ({"security.protocol": "SASL_SSL", "sasl.mechanism": "OAUTHBEARER"}, "sasl.mechanism must be one of"),

@@ -284,3 +284,24 @@ class _Server:
 
     async def __aexit__(self, *error: object) -> None:
         await self._runner.cleanup()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://ann:correct-horse@host:notaport",
+        "http://ann:correct-horse@host:99999",
+        "http://ann:correct-horse@[::1",
+        "http://ann:correct/horse@host:8081",
+        "http://ann:12/correct-horse@host:8081",
+        "http://ann:12#correct-horse@host:8081",
+        "http://ann:correct-horse@",
+        "ann:correct-horse@host",
+    ],
+)
+def test_a_torn_address_is_one_line_without_the_password(url: str) -> None:
+    with pytest.raises(RegistryError, match=r"^--registry ") as caught:
+        RegistryClient(url, "shop")
+    assert "horse" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert caught.value.__cause__ is None

@@ -5,17 +5,21 @@ from __future__ import annotations
 import re
 import socket
 from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import cast
 
 import pytest
-from aiohttp import web
+from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestClient, TestServer
 from support.tiny import tiny
 from support.toy_planes import ToyPlane, alert, decision, metric, sources_of
 
 from streamml.agents.agent import Reading
 from streamml.errors import StreammlError
+from streamml.runtime.connection import Connection
+from streamml.runtime.faust_app import App, WebServer
 from streamml.runtime.monitoring import Sources
-from streamml.runtime.web import FIRST_PORT, add_routes, free_port
+from streamml.runtime.web import FIRST_PORT, add_routes, free_port, listen, serve_on
 
 
 class Site:
@@ -120,3 +124,34 @@ def test_a_port_in_use_is_one_line_and_zero_finds_another() -> None:
     assert found == FIRST_PORT or 20_000 <= found < 32_768
     with pytest.raises(StreammlError, match="--web-port"):
         free_port("192.0.2.1", 0)
+
+
+def test_a_port_is_ours_from_the_moment_it_is_chosen() -> None:
+    with listen("127.0.0.1", 0) as first, listen("127.0.0.1", 0) as second:
+        assert first.port != second.port
+        with pytest.raises(StreammlError, match=rf"cannot listen on 127\.0\.0\.1:{first.port} "):
+            listen("127.0.0.1", first.port)
+        port = first.port
+    with listen("127.0.0.1", port) as again:
+        assert again.port == port
+
+
+async def test_faust_s_server_answers_on_the_sockets_that_are_held(tmp_path: Path) -> None:
+    with listen("localhost", 0) as listener:
+        app = App("shop", Connection("127.0.0.1:9"), "localhost", listener.port, tmp_path)
+        server = cast(WebServer, app.web)
+        server.web_app.router.add_get("/health", _alive)
+        serve_on(server, listener)
+        await server.start_server()
+        async with ClientSession() as client:
+            for held in listener.sockets:
+                host = held.getsockname()[0]
+                async with client.get(
+                    f"http://{f'[{host}]' if ':' in host else host}:{listener.port}/health"
+                ) as answer:
+                    assert await answer.text() == "alive"
+        await server.stop_server()
+
+
+async def _alive(request: web.Request) -> web.Response:
+    return web.Response(text="alive")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import signal
 import time
 from collections.abc import Iterator
@@ -10,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from confluent_kafka.admin import AdminClient
 from support.kafka import produce
 from support.processes import Process, eventually, get, get_json, running
@@ -20,7 +24,8 @@ from streamml.engine.catalog import Catalog, schemas_of, subject
 from streamml.errors import DeclarationError, StreammlError
 from streamml.runtime.connection import Connection
 from streamml.runtime.registry_topic import TopicRegistry
-from streamml.runtime.worker import choose, prepare
+from streamml.runtime.web import listen
+from streamml.runtime.worker import SaidOnce, WorkerOptions, choose, prepare, work
 
 
 class Farm:
@@ -70,6 +75,11 @@ def farm(kafka: str, app_name: str, tmp_path: Path) -> Farm:
 def ready(url: str) -> None:
     """Return once all units run."""
     eventually(lambda: get(f"{url}/ready")[0], lambda status: status == 200)
+
+
+def alive(url: str) -> None:
+    """Return once its pages answer."""
+    eventually(lambda: get(f"{url}/health")[0], lambda status: status == 200)
 
 
 def model(url: str, name: str) -> dict[str, Any]:
@@ -122,6 +132,75 @@ def test_without_a_broker_it_waits_with_one_line_and_ends_with_one(tmp_path: Pat
         assert process.end() == 1
     assert len(process.lines) == 2
     assert "no Kafka broker answers at 127.0.0.1:9" in process.lines[1]
+
+
+async def test_a_port_in_use_is_said_before_anything_is_waited_for() -> None:
+    with listen("127.0.0.1", 0) as taken:
+        options = WorkerOptions("nowhere", Connection("127.0.0.1:9"), web_port=taken.port)
+        with pytest.raises(StreammlError, match=rf"cannot listen on 127\.0\.0\.1:{taken.port} .*another --web-port"):
+            await work(options, tiny("nowhere"), [])
+
+
+@pytest.mark.kafka
+def test_what_the_broker_refuses_ends_a_worker_with_one_line(farm: Farm) -> None:
+    with farm.worker() as (process, url):
+        ready(url)
+        asyncio.run(_shrink(farm.bootstrap, f"{farm.app}.predictions"))
+        farm.produce(0, 4)
+        assert process.end() == 1
+    # Both units may have met it by then: each line tells of another, and what ended the worker is the first.
+    said = [line for line in process.lines if "the broker refuses" in line]
+    messages = [line.partition(" unit ")[2] for line in said]
+    assert len(set(messages)) == len(messages) > 0
+    assert [line for line in said if " ERROR " in line] == said[:1]
+
+
+async def _shrink(bootstrap: str, topic: str) -> None:
+    """Let the topic take no record any more, however small."""
+    client = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await client.start()
+    try:
+        await client.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, {"max.message.bytes": "1"})])
+    finally:
+        await client.close()
+
+
+@pytest.mark.kafka
+def test_workers_that_start_at_once_get_ports_of_their_own(farm: Farm) -> None:
+    with running_both(farm) as workers:
+        urls = [process.line("status on ").rpartition("status on ")[2].rstrip("/") for process in workers]
+        assert len(set(urls)) == 2
+        for url in urls:
+            alive(url)
+        assert [process.end(signal.SIGTERM) for process in workers] == [0, 0]
+
+
+@contextmanager
+def running_both(farm: Farm) -> Iterator[tuple[Process, Process]]:
+    """Two processes, neither of which has been waited for."""
+    arguments = ("-m", "support.tiny_worker", str(farm.file), farm.bootstrap, "--only")
+    with running(*arguments, "govern") as one, running(*arguments, "detect") as other:
+        yield one, other
+
+
+def test_what_ends_a_worker_is_said_once() -> None:
+    said, heard = SaidOnce(), []
+    for level, line in (
+        (logging.WARNING, "the broker refuses"),
+        (logging.ERROR, "the broker  refuses"),
+        (logging.WARNING, "the broker refuses"),
+        (logging.WARNING, "while stopping: the broker refuses"),
+        (logging.WARNING, "something else"),
+        (logging.ERROR, "the broker refuses"),
+    ):
+        if said.filter(logging.LogRecord("streamml", level, "", 0, line, None, None)):
+            heard.append((logging.getLevelName(level), line))
+    assert heard == [
+        ("WARNING", "the broker refuses"),
+        ("ERROR", "the broker  refuses"),
+        ("WARNING", "something else"),
+        ("ERROR", "the broker refuses"),
+    ]
 
 
 def test_a_signal_ends_the_waiting(tmp_path: Path) -> None:
