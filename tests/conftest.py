@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import os
 import re
 import tempfile
@@ -21,6 +22,18 @@ settings.register_profile("explore", deadline=None, max_examples=2_000, print_bl
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 _numbers = itertools.count(1)
+
+
+@pytest.fixture(autouse=True)
+def _loggers() -> Iterator[None]:
+    """What a command set up for its own process, when it was run in this one, ends with the test."""
+    ours = logging.getLogger("streamml")
+    handlers, propagate = ours.handlers[:], ours.propagate
+    levels = {name: logging.getLogger(name).level for name in ("streamml", "aiokafka", "faust", "mode")}
+    yield
+    ours.handlers[:], ours.propagate = handlers, propagate
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
 
 
 @pytest.fixture(scope="session")

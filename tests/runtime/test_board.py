@@ -44,8 +44,8 @@ def test_alerts_that_nobody_can_close_do_not_pile_up() -> None:
 
 def test_the_newest_window_of_each_declared_model_stays_without_its_losses() -> None:
     board = Board(tiny("shop"))
-    board.metric(metric("lr", 1, 0.8))
-    board.metric(metric("lr", 0, 0.1))
+    board.metric({**metric("lr", 1, 0.8), "at": 2})
+    board.metric({**metric("lr", 0, 0.1), "at": 1})
     board.metric(metric("served", 4, 0.7))
     board.metric(metric("a model of last year", 9, 0.9))
     assert {model: window["window"] for model, window in board.windows.items()} == {"lr": 1, "served": 4}
