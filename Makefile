@@ -15,7 +15,7 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 setup: $(VENV)/.ready
 
 demo: setup
-	$(BIN)/streamml demo $(ARGS)
+	@$(BIN)/streamml demo $(ARGS)
 
 test: setup lint
 	$(BIN)/python -m pytest $(ARGS)
