@@ -186,7 +186,8 @@ class _ClassFold(Fold):
             if self._label is None and len(votes) == 2:
                 (first, p), (second, q) = votes.items()
                 total = p + q
-                if type(total) is float and total - total == 0.0:  # neither infinite nor NaN
+                # River says 1, not 1.0, where its sigmoid saturates; and neither may be infinite or NaN.
+                if type(p) is float and type(q) is float and total - total == 0.0:
                     names = self._names
                     label = self._classes[first if p >= q else second]
                     if first < second:
@@ -217,8 +218,6 @@ class _ClassFold(Fold):
             raise ArithmeticError(f"the probabilities are {dict(votes)}")
         if self._label is None and votes:
             label = [*votes][values.index(max(values))]  # the first of equals, as max(votes, key=votes.get)
-        if type(total) is float and len(votes) == len(self._names):
-            return {"label": self._classes[label], "probabilities": {name: votes[code] for code, name in self._names}}
         probabilities = {name: float(votes[code]) for code, name in self._names if code in votes}
         if len(probabilities) != len(votes):
             raise ValueError(f"the answer has classes {sorted(map(str, votes))}, not all of them codes of a class")

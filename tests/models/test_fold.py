@@ -166,6 +166,12 @@ def test_positions_count_examples() -> None:
     assert one.position == 2
 
 
+@pytest.mark.parametrize("votes", [{0: 0.0, 1: 1}, {0: 1, 1: 0}, {1: 1, 0: 0.0}])
+def test_probabilities_are_floats_whatever_river_says(votes: Any) -> None:
+    answer = fold(lambda: Says(votes)).predict(X)
+    assert {type(p) for p in answer["probabilities"].values()} == {float}
+
+
 BAD = [
     ({0: math.nan, 1: 0.5}, "nan"),
     ({0: math.inf, 1: 0.5}, "inf"),
