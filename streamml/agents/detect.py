@@ -47,8 +47,7 @@ class Detect:
         report: Callable[[str], None],
     ) -> None:
         self._topology = topology
-        self._classes = isinstance(topology.target, Classification)
-        self._metric = "accuracy" if self._classes else "mae"
+        self._metric = "accuracy" if isinstance(topology.target, Classification) else "mae"
         self._scored = examples.scored
         self._features, self._metrics, self._alerts = features, metrics, alerts
         self._report = report

@@ -64,7 +64,6 @@ class Learn:
         self._offset = 0
         self._sealed_position = 0
         self._sealed_at: int | None = None
-        self._due = False
         self.refused = 0
 
     @property
