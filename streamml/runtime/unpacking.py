@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from aiokafka.consumer import fetcher
+from aiokafka.errors import CorruptRecordException
 from aiokafka.record.default_records import _DefaultRecordBatchPy
 from aiokafka.record.memory_records import _MemoryRecordsPy
 
@@ -79,69 +80,105 @@ class _KeptRecords(_FastRecords):  # type: ignore[misc]  # aiokafka is untyped
         self.data = data
 
 
-class _Again:
-    """The batch that holds `offset`, read with escapes, and then the `rest` as before."""
-
-    def __init__(self, rest: Any, offset: int) -> None:
-        self.data = rest.data
-        self._rest = rest
-        self._batch: Any = self._find(offset)
-
-    def _find(self, offset: int) -> Any:
-        slices = _MemoryRecordsPy(self.data)
-        while True:
-            data = slices._next_slice
-            if slices.next_batch().next_offset > offset:
-                return _EscapingBatch(data)
-
-    def has_next(self) -> bool:
-        return self._batch is not None or self._rest.has_next()
-
-    def next_batch(self) -> Any:
-        batch, self._batch = self._batch, None
-        return self._rest.next_batch() if batch is None else batch
-
-
 class LeanRecords(fetcher.PartitionRecords):  # type: ignore[misc]  # aiokafka is untyped
-    """The records of one fetched partition."""
+    """The records of one fetched partition, in whole batches."""
 
     _records: Any
-
-    def __iter__(self) -> Iterator[Fetched]:
-        records: Iterator[Fetched] = self._records_iterator
-        return records
+    _tp: Any
+    _begun = False
 
     def __next__(self) -> Fetched:
-        return next(iter(self))
+        self._begun = True
+        record: Fetched = super().__next__()
+        return record
+
+    def __iter__(self) -> Iterator[Fetched]:
+        return self
+
+    def rest(self) -> list[Fetched]:
+        """All that has not been taken yet."""
+        if self._begun:
+            return list(self)
+        found: list[Fetched] = []
+        for batch in self._batches():
+            found += self._read(batch)
+            self.next_fetch_offset = batch.next_offset
+        return found
 
     def _unpack_records(self) -> Iterator[Fetched]:
-        while True:
-            try:
-                yield from super()._unpack_records()
-                return
-            except UnicodeDecodeError:
-                # The batch comes again, and aiokafka skips what it has had; the state of transactions is kept.
-                self._records = _Again(self._records, self.next_fetch_offset)
+        for batch in self._batches():
+            for record in self._read(batch):
+                self.next_fetch_offset = record.offset + 1
+                yield record
+            # It may lie behind the last record: compaction can have taken that.
+            self.next_fetch_offset = batch.next_offset
 
-    def _consumer_record(self, tp: Any, record: Any) -> Fetched:
-        fetched: Fetched = _new(
-            Fetched,
-            (
-                tp.topic,
-                tp.partition,
-                record.offset,
-                record.timestamp,
-                record.key,
-                record.value,
-                record.headers,
-                record.timestamp_type,
-            ),
-        )
-        return fetched
+    def _batches(self) -> Iterator[Any]:
+        """The batches of records: none of an aborted transaction, no control batch."""
+        records, committed = self._records, self._isolation_level == fetcher.READ_COMMITTED
+        while records.has_next():
+            batch = records.next_batch()
+            if self._check_crcs and not batch.validate_crc():
+                raise CorruptRecordException(f"Invalid CRC - {self._tp}")
+            shown = not batch.is_control_batch
+            if committed and (producer := batch.producer_id) is not None:
+                self._consume_aborted_up_to(batch.base_offset)
+                if not shown and self._contains_abort_marker(batch):
+                    self._aborted_producers.discard(producer)
+                shown = shown and not (batch.is_transactional and producer in self._aborted_producers)
+            if shown:
+                yield batch
+            else:
+                self.next_fetch_offset = batch.next_offset
+
+    def _read(self, batch: Any) -> list[Fetched]:
+        """The records of a batch from `next_fetch_offset` on: the broker sends a batch whole."""
+        topic, partition = self._tp
+        try:
+            found = _fetched(topic, partition, batch)
+        except UnicodeDecodeError:
+            found = _fetched(topic, partition, _escaping(self._records.data, batch))
+        if found and found[0].offset < (start := self.next_fetch_offset):
+            found = [record for record in found if record.offset >= start]
+        return found
+
+
+def _fetched(topic: str, partition: int, batch: Any) -> list[Fetched]:
+    return [
+        _new(Fetched, (topic, partition, r.offset, r.timestamp, r.key, r.value, r.headers, r.timestamp_type))
+        for r in batch
+    ]
+
+
+def _escaping(data: bytes, batch: Any) -> Any:
+    """The same batch, out of all the bytes of its fetch, to be read with escapes."""
+    slices = _MemoryRecordsPy(data)
+    while True:
+        own = slices._next_slice
+        if slices.next_batch().next_offset == batch.next_offset:
+            return _EscapingBatch(own)
+
+
+class _LeanResult(fetcher.FetchResult):  # type: ignore[misc]  # aiokafka is untyped
+    """What waits of a fetch; without a limit it is handed out at once."""
+
+    _partition_records: LeanRecords | None
+
+    def getall(self, max_records: int | None = None) -> list[Fetched]:
+        if max_records is not None:
+            limited: list[Fetched] = super().getall(max_records)
+            return limited
+        if not self.check_assignment(self._topic_partition) or self._partition_records is None:
+            return []
+        found = self._partition_records.rest()
+        self._update_position()
+        self._partition_records = None
+        return found
 
 
 def install() -> None:
     """Let every consumer of this process unpack that way. aiokafka offers no hook, so its names for the classes are
     replaced."""
     fetcher.PartitionRecords = LeanRecords
+    fetcher.FetchResult = _LeanResult
     fetcher.MemoryRecords = _KeptRecords
