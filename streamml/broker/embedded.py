@@ -6,20 +6,33 @@ not trusted without looking: the process must run this very directory, the port 
 
 from __future__ import annotations
 
-import base64
 import json
-import random
+import re
 import signal
 import time
-import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
-from streamml.broker import process
+from streamml.broker import ports, process
 from streamml.broker.artifacts import Progress, cache_home, ensure, locked, read_lock
-from streamml.broker.handshake import cluster_at, obstacle
+from streamml.broker.handshake import serving_at
 from streamml.broker.lastwords import last_words, log_size
-from streamml.broker.settings import HOST, JVM, logging_properties, server_properties
+from streamml.broker.layout import Layout, membership, read_layout
+from streamml.broker.settings import (
+    ALONE,
+    CLIENTS,
+    CONTROLLERS,
+    HOST,
+    Door,
+    Node,
+    jvm,
+    logging_properties,
+    ports_in,
+    server_properties,
+)
+from streamml.broker.storage import cluster_of, make_ready, new_cluster_id
 from streamml.errors import BrokerError
 
 LOCK = Path(__file__).with_name("kafka.lock.json")
@@ -27,8 +40,6 @@ DEFAULT_DIRECTORY = Path(".streamml/broker")
 DEFAULT_PORT = 9092
 
 _POLL = 0.05
-_LINGER = 2.0
-_OWN_PORTS = range(20000, 32000)  # below the ports that Linux and macOS lend to outgoing connections
 
 
 @dataclass(frozen=True)
@@ -57,7 +68,8 @@ class Broker:
     """The broker of one directory. An object is only a view of it: any process may start, ask and stop it by its own.
 
     `port` 0 means the port that it had before, or any free one. `tied` ends the broker when the process that started it
-    ends, even by SIGKILL. `patience` is how long, in seconds, `up` waits for an answer.
+    ends, even by SIGKILL. `patience` is how long, in seconds, `up` waits for an answer. `doors` are listeners beside
+    the usual one, by name, each with the port that clients are told there: a proxy's, which leads to `door(name)`.
 
     Every method blocks: from async code, call it through `asyncio.to_thread`.
     """
@@ -69,13 +81,17 @@ class Broker:
         *,
         tied: bool = False,
         patience: float = 120.0,
+        doors: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
         if not 0 <= port <= 65535:
             raise BrokerError(f"port {port} does not exist: expected 1 to 65535, or 0 for any free one")
+        for name, advertised in doors.items():
+            _check_door(name, advertised)
         self.directory = Path(directory).resolve()
         self.port = port
         self.tied = tied
         self.patience = patience
+        self.doors = dict(doors)
         self.log = self.directory / "logs" / "server.log"
 
     def up(self, progress: Progress | None = None) -> str:
@@ -85,14 +101,16 @@ class Broker:
 
         Raises BrokerError: the port is taken, Kafka cannot be fetched, or it ended or stayed silent while it started.
         """
+        if layout := read_layout(self.directory):
+            raise BrokerError(
+                f"{self.directory} holds a cluster of {len(layout.ports)} brokers: start it with "
+                f"--brokers {len(layout.ports)}, or name another folder with --directory"
+            )
         try:
             with locked(self.directory / ".lock"):
                 started = self._running()
-                if started is not None and self.port not in (0, started.port):
-                    raise BrokerError(
-                        f"the broker of {self.directory} already runs on port {started.port}, not {self.port}: "
-                        f"use --bootstrap {HOST}:{started.port}, or stop it first"
-                    )
+                if started is not None:
+                    self._check_same(started)
                 # One that runs may be about to end, killed a moment ago: then it is started like one that does not run.
                 if started is None or not self._answers_in_time(started):
                     started = self._start(progress)
@@ -124,13 +142,25 @@ class Broker:
             return False
         return process.end(started.pid, self.directory, signal.SIGKILL, timeout=10.0)
 
+    def door(self, name: str) -> int:
+        """The port on which the broker listens for a door: where a proxy leads to. It stays the same in later starts.
+
+        Raises BrokerError for a door that the broker of this directory was never started with.
+        """
+        port = self._configured().get(name)
+        if port is None:
+            raise BrokerError(
+                f"the broker of {self.directory} has no door {name}: start it with doors={{{name!r}: PORT}}"
+            )
+        return port
+
     def status(self) -> Status:
         """Look at the process and at the port; never waits longer than the port takes to answer."""
-        started, cluster = self._running(), self._cluster()
+        started, cluster = self._running(), cluster_of(self.directory)
         version, _ = read_lock(LOCK)
         return Status(
             running=started is not None,
-            answers=started is not None and cluster is not None and cluster_at(HOST, started.port) == cluster,
+            answers=started is not None and self._answers(started),
             pid=started.pid if started else None,
             port=started.port if started else None,
             bootstrap=f"{HOST}:{started.port}" if started else None,
@@ -142,34 +172,61 @@ class Broker:
         )
 
     def _start(self, progress: Progress | None) -> _Started:
-        port = self._free_port()
+        member = membership(self.directory)
+        node, cluster = self._node(member), member[1].cluster if member else new_cluster_id()
         version, files = read_lock(LOCK)
         jars = ensure(files, cache_home() / f"kafka-{version}", progress)
         (self.directory / "logs").mkdir(exist_ok=True)
         (self.directory / "log4j2.properties").write_text(logging_properties())
-        (self.directory / "server.properties").write_text(server_properties(port, _any_free_port(port)))
-        if not (self.directory / "data" / "meta.properties").exists():
-            self._format(jars)
+        (self.directory / "server.properties").write_text(server_properties(node))
+        make_ready(self.directory, jars, cluster)
         written = log_size(self.log)
-        pid = process.start(self.directory, JVM, jars, ["server.properties"], self.tied)
-        started = {"pid": pid, "port": port, "version": version, "log": written}
+        pid = process.start(self.directory, jvm(node), jars, ["server.properties"], self.tied)
+        started = {"pid": pid, "port": node.port, "version": version, "log": written}
         fresh = self.directory / "broker.json.new"
         fresh.write_text(json.dumps(started))
         fresh.replace(self.directory / "broker.json")
-        return _Started(pid, port)
+        return _Started(pid, node.port)
 
-    def _format(self, jars: list[Path]) -> None:
-        command = ["kafka.tools.StorageTool", "format", "-t", _cluster_id(), "-c", "server.properties"]
-        code, said = process.run(self.directory, jars, command)
-        if code != 0:
-            reason = next((line for line in reversed(said.splitlines()) if line.strip()), "no reason given")
-            raise BrokerError(f"the storage in {self.directory / 'data'} cannot be made ready: {reason.strip()}")
+    def _node(self, member: tuple[int, Layout] | None) -> Node:
+        """What is to be started: on the ports of the last time, as far as they are free and nothing else is asked."""
+        before = self._configured()
+        if member:
+            id, layout = member
+            port, voters = ports.claimed(layout.ports[id], layout.ports[id]), layout.controllers
+            if self.port not in (0, port):
+                raise BrokerError(
+                    f"node {id} of {self.directory.parent} has port {port}, not {self.port}: pass 0 or {port}"
+                )
+        else:
+            id, usual = ALONE, before.get(CLIENTS)
+            port = ports.claimed(self.port, usual) if self.port else ports.kept_or_free(usual)
+            voters = {id: ports.any_free({port, *self.doors.values()})}
+        doors: dict[str, Door] = {}
+        taken = {port, *voters.values(), *self.doors.values()}
+        for name, advertised in self.doors.items():
+            listens = ports.kept_or_free(before.get(name), taken)
+            taken.add(listens)
+            doors[name] = Door(listens, advertised)
+        return Node(port, voters, id, doors)
+
+    def _check_same(self, started: _Started) -> None:
+        """Raise BrokerError if the broker that runs is not the one that is asked for."""
+        if self.port not in (0, started.port):
+            raise BrokerError(
+                f"the broker of {self.directory} already runs on port {started.port}, not {self.port}: "
+                f"use --bootstrap {HOST}:{started.port}, or stop it first"
+            )
+        told = self._configured("advertised.listeners")
+        for name, advertised in self.doors.items():
+            if told.get(name) != advertised:
+                there = f"tells clients port {told[name]} at" if name in told else "has no"
+                raise BrokerError(f"the broker of {self.directory} runs and {there} door {name}: stop it first")
 
     def _answers_in_time(self, started: _Started) -> bool:
         """Wait for an answer: False if the broker ended instead."""
         until = time.monotonic() + self.patience
-        expected = self._cluster()
-        while cluster_at(HOST, started.port) != expected:
+        while not self._answers(started):
             if not process.serves(started.pid, self.directory):
                 return False
             if time.monotonic() > until:
@@ -180,6 +237,12 @@ class Broker:
             time.sleep(_POLL)
         return True
 
+    def _answers(self, started: _Started) -> bool:
+        """Whether it is this broker that answers, and its controller has let it in."""
+        member, found = membership(self.directory), serving_at(HOST, started.port)
+        node = member[0] if member else ALONE
+        return found is not None and found.cluster == cluster_of(self.directory) and node in found.nodes
+
     def _running(self) -> _Started | None:
         last = self._last()
         pid = last.get("pid")
@@ -187,22 +250,7 @@ class Broker:
             pid = process.find(self.directory)
         if pid is None:
             return None
-        return _Started(pid, self._configured_port() or last.get("port", self.port))
-
-    def _free_port(self) -> int:
-        before = self._configured_port()
-        if self.port == 0:
-            return before if before and _soon_free(before) is None else _any_free_port()
-        problem = _soon_free(self.port) if self.port == before else obstacle(HOST, self.port)
-        if problem is None:
-            return self.port
-        holder = process.listener_on(self.port)
-        what = f"port {self.port} of {HOST} {problem}{f' by {holder}' if holder else ''}"
-        if cluster_at(HOST, self.port) is not None:
-            what += f", which is a Kafka broker: use it with --bootstrap {HOST}:{self.port}, or"
-        else:
-            what += ":"
-        raise BrokerError(f"{what} choose another port with --port (0 for any free one)")
+        return _Started(pid, self._configured().get(CLIENTS) or last.get("port", self.port))
 
     def _last(self) -> dict[str, int]:
         """What was started last; empty if nothing was, or if the file was torn by a crash."""
@@ -212,41 +260,16 @@ class Broker:
             return {}
         return {name: value for name, value in last.items() if isinstance(value, int)} if isinstance(last, dict) else {}
 
-    def _configured_port(self) -> int | None:
-        listeners = _property(self.directory / "server.properties", "advertised.listeners")
-        return int(listeners.rsplit(":", 1)[1]) if listeners else None
-
-    def _cluster(self) -> str | None:
-        return _property(self.directory / "data" / "meta.properties", "cluster.id")
-
-
-def _property(path: Path, name: str) -> str | None:
-    try:
-        lines = path.read_text().splitlines()
-    except OSError:
-        return None
-    return next((line.partition("=")[2] for line in lines if line.startswith(f"{name}=")), None)
+    def _configured(self, listeners: str = "listeners") -> dict[str, int]:
+        """The ports by listener of the last start."""
+        try:
+            return ports_in((self.directory / "server.properties").read_text(), listeners)
+        except (OSError, ValueError):
+            return {}
 
 
-def _cluster_id() -> str:
-    # Kafka's own form: 16 random bytes in URL-safe base64. One that begins with a dash would be read as an option.
-    while True:
-        name = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        if not name.startswith("-"):
-            return name
-
-
-def _soon_free(port: int) -> str | None:
-    """The obstacle on a port that was ours: a broker just killed from outside may hold it for a moment more."""
-    until = time.monotonic() + _LINGER
-    while (problem := obstacle(HOST, port)) is not None and time.monotonic() < until:
-        time.sleep(_POLL)
-    return problem
-
-
-def _any_free_port(*taken: int) -> int:
-    candidates = random.SystemRandom().sample(_OWN_PORTS, 100)
-    for port in candidates:
-        if port not in taken and obstacle(HOST, port) is None:
-            return port
-    raise BrokerError(f"no free port between {_OWN_PORTS.start} and {_OWN_PORTS.stop}: name one with --port")
+def _check_door(name: str, advertised: int) -> None:
+    if not re.fullmatch("[A-Z][A-Z0-9_]*", name) or name in (CLIENTS, CONTROLLERS):
+        raise BrokerError(f"{name!r} cannot name a door: use capital letters, and neither {CLIENTS} nor {CONTROLLERS}")
+    if not 0 < advertised <= 65535:
+        raise BrokerError(f"door {name}: port {advertised} does not exist: expected 1 to 65535")

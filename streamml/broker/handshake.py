@@ -9,23 +9,37 @@ from __future__ import annotations
 import errno
 import socket
 import struct
+from typing import NamedTuple
 
 _API_VERSIONS, _METADATA = 18, 3
 _MAX_ANSWER = 1 << 20
 
 
-def cluster_at(host: str, port: int, timeout: float = 1.0) -> str | None:
-    """The id of the cluster that serves clients on this port, or None if none does (yet). `timeout` is in seconds."""
+class Serving(NamedTuple):
+    """What a broker says of its cluster: the id, and the nodes that the controller has let in."""
+
+    cluster: str | None
+    nodes: frozenset[int]
+
+
+def serving_at(host: str, port: int, timeout: float = 1.0) -> Serving | None:
+    """Ask who serves clients on this port; None if nobody does (yet). `timeout` is in seconds."""
     try:
         with socket.create_connection((host, port), timeout=timeout) as connection:
             connection.settimeout(timeout)
             versions = _ask(connection, _API_VERSIONS, 0, b"")
             if struct.unpack_from(">h", versions)[0] != 0:
                 return None
-            brokers, cluster = _brokers(_ask(connection, _METADATA, 2, struct.pack(">i", 0)))
-            return cluster if brokers else None
+            found = _brokers(_ask(connection, _METADATA, 2, struct.pack(">i", 0)))
+            return found if found.nodes else None
     except (OSError, ValueError, struct.error):
         return None
+
+
+def cluster_at(host: str, port: int, timeout: float = 1.0) -> str | None:
+    """The id of the cluster that serves clients on this port, or None if none does (yet). `timeout` is in seconds."""
+    found = serving_at(host, port, timeout)
+    return found.cluster if found else None
 
 
 def obstacle(host: str, port: int) -> str | None:
@@ -67,16 +81,16 @@ def _read(connection: socket.socket, size: int) -> bytes:
     return data
 
 
-def _brokers(answer: bytes) -> tuple[int, str | None]:
+def _brokers(answer: bytes) -> Serving:
     (count,) = struct.unpack_from(">i", answer)
-    at = 4
+    at, nodes = 4, []
     for _ in range(count):
-        at += 4  # node id
-        _, at = _string(answer, at)  # host
+        nodes.append(struct.unpack_from(">i", answer, at)[0])
+        _, at = _string(answer, at + 4)  # host
         at += 4  # port
         _, at = _string(answer, at)  # rack
     cluster, _ = _string(answer, at)
-    return count, cluster
+    return Serving(cluster, frozenset(nodes))
 
 
 def _string(answer: bytes, at: int) -> tuple[str | None, int]:

@@ -7,16 +7,21 @@ be moved, and its name may hold commas, spaces or any letters, which Kafka's own
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-NODE = 1
 HOST = "127.0.0.1"
+CLIENTS = "PLAINTEXT"
+"""The listener that every node has, for clients and for the other nodes."""
+
+CONTROLLERS = "CONTROLLER"
 _FOREVER = 2**63 - 1
 _YEARS_MINUTES = 10 * 365 * 24 * 60
 _MAX_MESSAGE = 10 * 1024 * 1024 + 64 * 1024
 
-JVM = (
-    "-Xms64m",
-    "-Xmx384m",
+ALONE = 1
+"""The id of a node that is no member of a cluster."""
+
+_JVM = (
     "-XX:+UseSerialGC",
     "-XX:TieredStopAtLevel=1",
     "-XX:+ExitOnOutOfMemoryError",
@@ -30,18 +35,45 @@ JVM = (
 )
 
 
-def server_properties(port: int, controller_port: int) -> str:
-    """The text of server.properties for a broker and controller in one process on the loopback interface."""
+@dataclass(frozen=True)
+class Door:
+    """A listener beside the usual one: where the node listens, and the port that clients are told (a proxy's)."""
+
+    port: int
+    advertised: int
+
+
+@dataclass(frozen=True)
+class Node:
+    """One node: a broker and a controller in one process. `voters` are the controllers' ports by node, its own too."""
+
+    port: int
+    voters: Mapping[int, int]
+    id: int = ALONE
+    doors: Mapping[str, Door] = field(default_factory=dict)
+
+
+def jvm(node: Node) -> tuple[str, ...]:
+    """Java's options for a node: of several on one machine, each has less memory."""
+    return ("-Xms64m", "-Xmx384m" if len(node.voters) == 1 else "-Xmx256m", *_JVM)
+
+
+def server_properties(node: Node) -> str:
+    """The text of server.properties for a node on the loopback interface, alone or in a cluster."""
+    listens = {CLIENTS: node.port, **{name: door.port for name, door in node.doors.items()}}
+    told = {CLIENTS: node.port, **{name: door.advertised for name, door in node.doors.items()}}
     return _text(
         {
             "process.roles": "broker,controller",
-            "node.id": NODE,
-            "listeners": f"PLAINTEXT://{HOST}:{port},CONTROLLER://{HOST}:{controller_port}",
-            "advertised.listeners": f"PLAINTEXT://{HOST}:{port}",
-            "controller.listener.names": "CONTROLLER",
-            "controller.quorum.voters": f"{NODE}@{HOST}:{controller_port}",
+            "node.id": node.id,
+            "listeners": _addresses({**listens, CONTROLLERS: node.voters[node.id]}),
+            "advertised.listeners": _addresses(told),
+            "listener.security.protocol.map": ",".join(f"{name}:PLAINTEXT" for name in (*listens, CONTROLLERS)),
+            "inter.broker.listener.name": CLIENTS,
+            "controller.listener.names": CONTROLLERS,
+            "controller.quorum.voters": ",".join(f"{id}@{HOST}:{port}" for id, port in sorted(node.voters.items())),
             "log.dirs": "data",
-            **_SINGLE_NODE,
+            **_replication(len(node.voters)),
             **_LOGS,
             **_CLIENTS,
             **_SMALL_MACHINE,
@@ -49,21 +81,37 @@ def server_properties(port: int, controller_port: int) -> str:
     )
 
 
-_SINGLE_NODE: Mapping[str, object] = {
-    "default.replication.factor": 1,
-    "min.insync.replicas": 1,
-    "offsets.topic.replication.factor": 1,
-    "offsets.topic.num.partitions": 4,
-    "transaction.state.log.replication.factor": 1,
-    "transaction.state.log.min.isr": 1,
-    "transaction.state.log.num.partitions": 4,
-    "share.coordinator.state.topic.replication.factor": 1,
-    "share.coordinator.state.topic.min.isr": 1,
-    "share.coordinator.state.topic.num.partitions": 1,
-    # A broker that was killed may register again only when its old session is over: by default that takes 9 s.
-    "broker.heartbeat.interval.ms": 500,
-    "broker.session.timeout.ms": 3000,
-}
+def ports_in(properties: str, name: str = "listeners") -> dict[str, int]:
+    """The ports by listener of `listeners` or `advertised.listeners`, in the text of a server.properties."""
+    value = next((line for line in properties.splitlines() if line.startswith(f"{name}=")), "").partition("=")[2]
+    found = (address.partition("://") for address in value.split(",") if address)
+    return {listener: int(where.rpartition(":")[2]) for listener, _, where in found}
+
+
+def _addresses(ports: Mapping[str, int]) -> str:
+    return ",".join(f"{name}://{HOST}:{port}" for name, port in ports.items())
+
+
+def _replication(nodes: int) -> Mapping[str, object]:
+    """With three nodes and more, every record is on three and acknowledged by two: any one may be lost."""
+    copies, in_sync = (3, 2) if nodes >= 3 else (1, 1)
+    return {
+        "default.replication.factor": copies,
+        "min.insync.replicas": in_sync,
+        "offsets.topic.replication.factor": copies,
+        "offsets.topic.num.partitions": 4,
+        "transaction.state.log.replication.factor": copies,
+        "transaction.state.log.min.isr": in_sync,
+        "transaction.state.log.num.partitions": 4,
+        "share.coordinator.state.topic.replication.factor": copies,
+        "share.coordinator.state.topic.min.isr": in_sync,
+        "share.coordinator.state.topic.num.partitions": 1,
+        # A broker that was killed may register again only when its old session is over, and only then are its
+        # partitions led by others: by default that takes 9 s.
+        "broker.heartbeat.interval.ms": 500,
+        "broker.session.timeout.ms": 3000,
+    }
+
 
 _LOGS: Mapping[str, object] = {
     "auto.create.topics.enable": "false",

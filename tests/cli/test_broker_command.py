@@ -33,3 +33,32 @@ def test_up_status_down(cli: Cli, declare: Declare, app_name: str) -> None:
 def test_a_port_in_use_is_one_line(cli: Cli, kafka: str) -> None:
     line = cli.error("broker", "up", "--port", kafka.rpartition(":")[2])
     assert f"use it with --bootstrap {kafka}" in line
+
+
+def test_a_cluster_of_three(cli: Cli) -> None:
+    assert "2 brokers cannot lose one" in cli.error("broker", "up", "--brokers", "2", "--port", "0")
+    bootstrap = cli.ok("broker", "up", "--brokers", "3", "--port", "0").strip()
+    try:
+        assert bootstrap.count("127.0.0.1:") == 3
+        assert cli.ok("broker", "up", "--port", "0").strip() == bootstrap, "it has as many as it had"
+        assert "start it with --brokers 3" in cli.error("broker", "up", "--brokers", "1", "--port", "0")
+        status = json.loads(cli.ok("broker", "status", "--json"))
+        assert (status["answers"], status["bootstrap"], len(status["nodes"])) == (True, bootstrap, 3)
+        # Commands in this folder use the cluster.
+        cli.env = {"STREAMML_BOOTSTRAP": ""}
+        assert f"up at {bootstrap} (pid " in cli.run("doctor").out
+        assert cli.run("broker", "down", "--directory", ".streamml/broker/node-2").code == 0
+        after = cli.run("broker", "status")
+        assert after.code == 1
+        assert [line.split()[2] for line in after.out.splitlines()] == ["up", "down", "up"]
+        assert cli.ok("broker", "up", "--port", "0", "--directory", ".streamml/broker/node-2").strip() in bootstrap
+        assert cli.run("broker", "status").code == 0
+    finally:
+        stopped = cli.run("broker", "down")
+    assert (stopped.code, stopped.err) == (0, "stopped\n")
+    single = ["--directory", "alone", "--port", "0"]
+    cli.ok("broker", "up", *single)
+    try:
+        assert "holds a single broker" in cli.error("broker", "up", *single, "--brokers", "3")
+    finally:
+        assert cli.run("broker", "down", "--directory", "alone").code == 0
