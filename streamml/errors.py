@@ -32,6 +32,10 @@ class SnapshotError(StreammlError):
     """A snapshot is torn, forged, or of another environment: it is refused and the log is replayed instead."""
 
 
+class ForeignSnapshot(SnapshotError):
+    """A snapshot is of another environment or format: honest, as far as one can tell, and refused all the same."""
+
+
 class BrokerError(StreammlError):
     """The Kafka broker cannot be started, reached or used."""
 
@@ -42,3 +46,7 @@ class RegistryError(StreammlError):
 
 class StateLost(StreammlError):
     """An agent's state cannot be trusted any more: the runtime throws the agent away and builds it from the log."""
+
+
+class StoreError(StreammlError):
+    """The local store of a large state cannot be opened, read or written."""

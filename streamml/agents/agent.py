@@ -49,3 +49,32 @@ class Agent(Protocol):
 
     def observe(self) -> Iterable[Reading]:
         """The figures for monitoring, as they stand."""
+
+
+class Local(Protocol):
+    """What an agent has that keeps state on a local disk: its attribute `local`, None or absent in all others.
+
+    The disk is a cache of the changelog, as of one of its records, and belongs to one agent at a time.
+    """
+
+    start: int
+    """The offset of the changelog to restore from, that of the last record that the disk holds; 0: from its beginning.
+
+    The record itself must be restored too: by it the agent knows the changelog again.
+    """
+
+    at: int
+    """The time (ms) of that record."""
+
+    @property
+    def stale(self) -> bool:
+        """After a restore: the disk was not one of this changelog. `clear` it, and restore everything."""
+
+    def clear(self) -> None:
+        """Start anew, with nothing."""
+
+    def committed(self, offset: int) -> None:
+        """The last checkpoint has been committed, and its last record stands at `offset` of the changelog."""
+
+    def close(self) -> None:
+        """Let go of the disk. The agent is of no use any more."""

@@ -1,4 +1,4 @@
-"""Who is woken: drift of the served error and of features, degradation, staleness, the share of bad records.
+"""Who is woken: drift of the served error and of features, degradation, staleness, bad records, refused snapshots.
 
 Law: one alert per episode. The state stands in a changelog that is committed with the alerts, so a crash repeats
 none and forgets none.
@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from streamml.agents.agent import Offsets, Reading
-from streamml.drift import Threshold, Watch
+from streamml.agents.reports import SERVING, SNAPSHOTS
+from streamml.drift import Incidents, Threshold, Watch
 from streamml.errors import SnapshotError
 from streamml.evaluation import ServedPrequential
 from streamml.records import Batch, Record, Write, Writes
@@ -60,6 +61,7 @@ class Detect:
             "quarantine_rate": Threshold.quarantine_rate(),
             "degradation": Threshold.degradation(self._metric),
         }
+        self._refused = Incidents.snapshots(topology.topic("models"))
         self._events = 0
         self._told: dict[str, dict[str, Any]] = {}
         self._saved: dict[bytes, Record] = {}
@@ -92,6 +94,9 @@ class Detect:
             self._on_examples(examples, alerts, metrics, now)
         if reports := batch.get("metrics"):
             self._on_serving(reports, alerts, now)
+            alerts += self._refused.feed(self._snapshots_refused(reports), now)
+        else:
+            alerts += self._refused.feed(0, now)
         if features := batch.get("features"):
             self._on_features(features, alerts, now)
         self._changed = self._changed or any(batch.values()) or bool(alerts)
@@ -121,6 +126,7 @@ class Detect:
 
     def _open_now(self) -> dict[str, bool]:
         opens = {name: watch.open for name, watch in self._watches.items()}
+        opens["snapshots"] = self._refused.open
         return opens | {name: threshold.open for name, threshold in self._thresholds.items()}
 
     def _orphans(self, now: int) -> list[dict[str, Any]]:
@@ -155,7 +161,7 @@ class Detect:
         """What the scoring partitions say of themselves, once a second each."""
         policy, bound, seen = self._topology.alerts, self._topology.serving.max_staleness, False
         for record in reports:
-            if not (record.key or b"").startswith(b"serving/"):
+            if not (record.key or b"").startswith(SERVING.encode()):
                 continue
             report = self._metrics.decode(record.value or b"")
             partition, figures = report["model"], report["metrics"]
@@ -171,6 +177,11 @@ class Detect:
         rate = max((found[2] for found in self._newest.values() if found[2] is not None), default=None)
         alerts += self._thresholds["staleness"].feed(staleness, bound, self._events, now)
         alerts += self._thresholds["quarantine_rate"].feed(rate, policy.quarantine_rate, self._events, now)
+
+    def _snapshots_refused(self, reports: Sequence[Record]) -> int:
+        told = (SERVING.encode(), SNAPSHOTS.encode())
+        found = [self._metrics.decode(r.value or b"")["metrics"] for r in reports if (r.key or b"").startswith(told)]
+        return sum(int(figures.get("snapshots_refused", 0)) for figures in found)
 
     def _rate(self, partition: str, events: int, quarantined: int) -> float | None:
         """The share of bad ones among the last `Alerts.window` events or a little more; None while there are too
@@ -192,6 +203,7 @@ class Detect:
     def _state(self) -> dict[str, Any]:
         return {
             "thresholds": {name: threshold.state() for name, threshold in self._thresholds.items()},
+            "refused": self._refused.state(),
             "events": self._events,
             "told": self._told,
             "newest": self._newest,
@@ -205,6 +217,8 @@ class Detect:
         state = loads(data)
         for name, threshold in self._thresholds.items():
             threshold.restore(state["thresholds"][name])
+        if "refused" in state:  # Not in a state of before there was such an alert.
+            self._refused.restore(state["refused"])
         self._events, self._told, self._newest = state["events"], state["told"], state["newest"]
         self._recent = {partition: deque(reports) for partition, reports in state["recent"].items()}
 

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 
 from streamml.agents.agent import Offsets, Reading
 from streamml.agents.live import LiveModels
+from streamml.agents.refusals import Refusals
+from streamml.agents.reports import SNAPSHOTS, report
 from streamml.agents.thinning import superfluous
 from streamml.errors import DecodeError, SnapshotError, StateLost
 from streamml.evaluation import Prequential
@@ -58,13 +60,14 @@ class Learn:
         self._digest = digest_of(model, target)
         self._assembler = Assembler(signing_key)
         self._candidates: list[Snapshot] = []
-        self._kept: dict[int, int] = {}
+        self._kept: dict[int, set[int]] = {}
         self._fold = Fold.new(model, target)
         self._prequential = Prequential(target, window)
         self._offset = 0
         self._sealed_position = 0
         self._sealed_at: int | None = None
-        self.refused = 0
+        self._refusals = Refusals()
+        self._told = 0
 
     @property
     def fold(self) -> Fold:
@@ -81,14 +84,16 @@ class Learn:
                 position = int(place)
                 if record.value is None:
                     self._kept.pop(position, None)
+                    self._refusals.settle(record)
                     continue
                 # Also what is refused is thinned out in its time.
-                self._kept[position] = max(self._kept.get(position, 0), int(chunk) + 1)
+                self._kept.setdefault(position, set()).add(int(chunk))
                 snapshot = self._assembler.add(self._snapshots.decode(record.value))
             except (SnapshotError, DecodeError, ValueError) as error:
-                self._refuse(record, error)
+                self._refusals.refuse(record, error)
                 continue
             if snapshot is not None:
+                self._refusals.settle(record)
                 self._candidates.append(snapshot)
                 del self._candidates[:-_CANDIDATES]
 
@@ -101,13 +106,11 @@ class Learn:
             try:
                 self._load(snapshot)
             except SnapshotError as error:
-                self.refused += 1
-                self._report(
-                    f"snapshot {self._model.name}@{header['position']} is not used, the log is replayed: {error}"
-                )
+                self._refusals.unusable(self._model.name, header["position"], error)
                 continue
             break
         self._candidates.clear()
+        self._refusals.tell(self._report)
         self._live.lead(self._fold)
         return {**committed, self._source: self._offset}
 
@@ -151,13 +154,18 @@ class Learn:
         return writes
 
     def checkpoint(self, now: int) -> Writes:
-        return {}
+        # Not with a step: of what is replayed, nothing that steps write would come out.
+        new = self._refusals.forged - self._told
+        if not new:
+            return {}
+        self._told += new
+        return {"metrics": [report(self._metrics, SNAPSHOTS + self._model.name, {"snapshots_refused": new}, now)]}
 
     def observe(self) -> Iterable[Reading]:
         labels = (("model", self._model.name),)
         yield Reading("model_position", labels, self._fold.position)
         yield Reading("snapshot_position", labels, self._sealed_position)
-        yield Reading("snapshots_refused_total", labels, self.refused)
+        yield Reading("snapshots_refused_total", labels, self._refusals.count)
 
     def _cannot_learn(self, position: int, head: int, error: FoldError) -> StateLost:
         self._skip.add(position)
@@ -182,25 +190,30 @@ class Learn:
             key=self._key,
         )
         self._sealed_position, self._sealed_at = position, now
-        self._kept[position] = len(chunks)
+        self._kept[position] = set(range(len(chunks)))
         writes: list[Write] = [(key.encode(), self._snapshots.encode(value), now, ()) for key, value in chunks]
-        for old in superfluous(sorted(self._kept)):
-            writes += [
-                (f"{self._model.name}/{old}/{chunk}".encode(), None, now, ()) for chunk in range(self._kept.pop(old))
-            ]
+        # No snapshot of ours is ahead of the model: such a one was forged, or the log was made anew.
+        name, forged = self._model.name, self._refusals.spurious
+        gone = [p for p in self._kept if p > position or (p < position and f"{name}/{p}".encode() in forged)]
+        forged.clear()
+        for old in (*gone, *superfluous(sorted(self._kept.keys() - gone))):
+            chunks_of = sorted(self._kept.pop(old))
+            writes += [(f"{self._model.name}/{old}/{chunk}".encode(), None, now, ()) for chunk in chunks_of]
         return writes
 
     def _load(self, snapshot: Snapshot) -> None:
         header = snapshot.header
-        fold, prequential, skip = loads(snapshot.payload)
         results = Prequential(self._target, self._window)
-        results.restore(prequential)
-        self._fold = Fold.loads(self._model, self._target, fold, header["position"])
-        self._prequential = results
-        self._skip.update(skip)
+        try:
+            fold, prequential, skip = loads(snapshot.payload)
+            results.restore(prequential)
+            skipped = {int(position) for position in skip}
+            model = Fold.loads(self._model, self._target, fold, header["position"])
+        except SnapshotError:
+            raise
+        except Exception as error:  # Where nothing is signed, it may hold anything.
+            raise SnapshotError(f"it does not hold what a learner writes ({type(error).__name__}: {error})") from error
+        self._fold, self._prequential = model, results
+        self._skip.update(skipped)
         self._offset = header["offset"]
         self._sealed_position = header["position"]
-
-    def _refuse(self, record: Record, error: Exception) -> None:
-        self.refused += 1
-        self._report(f"{record.topic}[{record.partition}]@{record.offset}: snapshot refused: {error}")

@@ -36,13 +36,15 @@ class LiveModels:
     """The folds of this process by name, and which of them is the champion.
 
     `behind(name)` says how many examples the log holds that the model has not learned, as far as this process knows; a
-    runtime sets it. `on_change` is called at each change, perhaps from another thread.
+    runtime sets it. `on_change` is called at each change, perhaps from another thread. `refused` counts the snapshots
+    that this process should have served and refused as forged; `told` of them are in committed reports.
     """
 
     def __init__(self, champion: str) -> None:
         self.champion = champion
         self.behind: Callable[[str], int] = lambda name: 0
         self.on_change: list[Callable[[], None]] = []
+        self.refused = self.told = 0
         self._folds: dict[str, Fold] = {}
         self._furthest: dict[str, int] = {}
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from streamml.agents.agent import Offsets, Reading
 from streamml.agents.live import LiveModels
 from streamml.agents.quarantine import Quarantine
+from streamml.agents.reports import SERVING, report
 from streamml.agents.validate import Validate
 from streamml.errors import DecodeError
 from streamml.features import Transformer
@@ -26,9 +27,9 @@ REPORT_MS = 1_000
 class Score:
     """One partition of `events` and `feedback`. It keeps no state but counters: the live models are by reference.
 
-    Once a second, if there were events, it writes a record `serving/PARTITION` to `metrics`: events read and
-    quarantined since the last one, and the greatest staleness. While there is no champion to ask, `step` does nothing
-    and raises `NotReady`.
+    Once a second, if there were events or this process has refused a snapshot, it writes a record `serving/PARTITION`
+    to `metrics`: events read and quarantined since the last one, the greatest staleness, snapshots refused. While there
+    is no champion to ask, `step` does nothing and raises `NotReady`.
     """
 
     def __init__(
@@ -49,10 +50,11 @@ class Score:
         self._of_batch, self._encode_prediction = predictions.halves(*_OF_BATCH)
         self._metrics = metrics
         self._quarantine = quarantine
-        self._name = f"serving/{partition}"
+        self._name = f"{SERVING}{partition}"
         self._read = self._refused = self._staleness = 0
         self._reported = 0
         self._reported_at: int | None = None
+        self._told = live.told
         self.scored = 0
 
     def restore(self, records: Sequence[Record]) -> None:
@@ -78,7 +80,7 @@ class Score:
             refused += bad
         if refused:
             writes["quarantine"] = refused
-        if self._read and now - (self._reported_at or 0) >= REPORT_MS:
+        if (self._read or self._live.refused > self._told) and now - (self._reported_at or 0) >= REPORT_MS:
             writes["metrics"] = [self._report(now)]
         return writes
 
@@ -132,22 +134,19 @@ class Score:
         return features, predictions
 
     def _report(self, now: int) -> Write:
-        figures = {"events": self._read, "quarantined": self._refused, "staleness": self._staleness}
-        value = {
-            "model": self._name,
-            "digest": "",
-            "window": self._reported,
-            "first_position": 0,
-            "count": self._read,
-            "scored": self._read - self._refused,
-            "metrics": figures,
-            "cumulative": {},
-            "baselines": {},
-            "baselines_cumulative": {},
-            "losses": [],
-            "at": now,
+        live = self._live
+        # A later report means that the earlier one was committed: then no other unit need tell the same.
+        live.told = max(live.told, self._told)
+        figures = {
+            "events": self._read,
+            "quarantined": self._refused,
+            "staleness": self._staleness if self._read else live.behind(live.champion),
+            "snapshots_refused": live.refused - live.told,
         }
+        scored = self._read - self._refused
+        written = report(self._metrics, self._name, figures, now, self._reported, self._read, scored)
+        self._told = live.refused
         self._read = self._refused = self._staleness = 0
         self._reported += 1
         self._reported_at = now
-        return self._name.encode(), self._metrics.encode(value), now, ()
+        return written

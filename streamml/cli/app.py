@@ -7,12 +7,14 @@ from typing import Annotated
 
 import typer
 
+from streamml.cli.acl import acl
 from streamml.cli.apply import apply
 from streamml.cli.broker import app as broker
 from streamml.cli.declaration import check, describe
 from streamml.cli.demo import demo
 from streamml.cli.doctor import doctor
 from streamml.cli.produce import produce
+from streamml.cli.quarantine import app as quarantine
 from streamml.cli.tail import tail
 from streamml.cli.terminal import error
 from streamml.cli.work import run as run_worker
@@ -47,9 +49,11 @@ def _main(
 app.command("check")(check)
 app.command("describe")(describe)
 app.command("apply")(apply)
+app.command("acl")(acl)
 app.command("run")(run_worker)
 app.command("produce")(produce)
 app.command("tail")(tail)
+app.add_typer(quarantine, name="quarantine")
 app.add_typer(broker, name="broker")
 app.command("demo")(demo)
 app.command("doctor")(doctor)

@@ -141,14 +141,18 @@ def _kafka_files() -> Finding:
 
 
 def _embedded_broker() -> Finding:
-    from streamml.broker import Broker
+    from streamml.broker import Status, kafka_in
     from streamml.runtime.examination import Finding
 
-    status = Broker().status()
+    status = kafka_in().status()
+    nodes = [status] if isinstance(status, Status) else list(status.nodes.values())
+    pids = ", ".join(str(node.pid) for node in nodes)
     if status.answers:
-        return Finding("ok", "embedded", f"up at {status.bootstrap} (pid {status.pid})")
+        return Finding("ok", "embedded", f"up at {status.bootstrap} (pid {pids})")
     if status.running:
-        return Finding("warn", "embedded", f"the broker (pid {status.pid}) does not answer", f"see {status.log}")
+        silent = next(node for node in nodes if not node.answers)
+        who = f"(pid {silent.pid}) " if silent.pid else ""
+        return Finding("warn", "embedded", f"the broker {who}does not answer", f"see {silent.log}")
     return Finding("ok", "embedded", "no broker of this folder runs")
 
 

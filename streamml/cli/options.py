@@ -116,14 +116,19 @@ def signing_key() -> bytes | None:
     return os.environ.get("STREAMML_SIGNING_KEY", "").encode() or None
 
 
-def _embedded() -> str | None:
-    """The address of the broker that runs in this folder, if one does."""
-    # Asking costs the import of psutil, and a folder that never had a broker shows it by this.
-    if not Path(".streamml/broker/broker.json").is_file():
-        return None
-    from streamml.broker import Broker
+def web_token() -> str | None:
+    """What readers of a worker's pages must show, from STREAMML_WEB_TOKEN: never an option, which `ps` would show."""
+    return os.environ.get("STREAMML_WEB_TOKEN", "").strip() or None
 
-    return Broker().status().bootstrap
+
+def _embedded() -> str | None:
+    """The address of the broker or the cluster that runs in this folder, if one does."""
+    # Asking costs the import of psutil, and a folder that never had a broker shows it by this.
+    if not any(Path(".streamml/broker", name).is_file() for name in ("broker.json", "cluster.json")):
+        return None
+    from streamml.broker import kafka_in
+
+    return kafka_in().status().bootstrap
 
 
 def _read_properties(file: Path) -> dict[str, str]:

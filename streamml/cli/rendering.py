@@ -38,19 +38,19 @@ class Renderer:
             "partition": record.partition,
             "offset": record.offset,
             "timestamp": record.timestamp,
-            "key": _text(record.key),
+            "key": text_of(record.key),
         }
-        return _dump({**place, **self._content(record)})
+        return dump({**place, **self._content(record)})
 
     def line(self, record: Record) -> str:
         """Partition and offset, time, key, and what the record says, shortened."""
         place = f"{record.partition}@{record.offset}"
         content = self._content(record)
         value = content.pop("value", None)
-        said = [_dump(_short(value))] if value is not None or not content else []
-        said += [f"{name} {text if isinstance(text, str) else _dump(_short(text))}" for name, text in content.items()]
-        key = one_line(_text(record.key) or "-")
-        return f"{place:<10} {_time(record.timestamp)} {key}  {one_line(' '.join(said))}"
+        said = [dump(_short(value))] if value is not None or not content else []
+        said += [f"{name} {text if isinstance(text, str) else dump(_short(text))}" for name, text in content.items()]
+        key = one_line(text_of(record.key) or "-")
+        return f"{place:<10} {time_of(record.timestamp)} {key}  {one_line(' '.join(said))}"
 
     def _content(self, record: Record) -> dict[str, Any]:
         if self._role == "quarantine":
@@ -83,7 +83,8 @@ def _bytes(value: bytes | None) -> dict[str, Any]:
     return {"size": len(value), "bytes": repr(value[:_PREVIEW])[2:-1] + ("…" if len(value) > _PREVIEW else "")}
 
 
-def _text(key: bytes | None) -> str | None:
+def text_of(key: bytes | None) -> str | None:
+    """A key or a header as text; as hexadecimal where it is no UTF-8."""
     if key is None:
         return None
     try:
@@ -92,7 +93,8 @@ def _text(key: bytes | None) -> str | None:
         return f"0x{key.hex()}"
 
 
-def _time(milliseconds: int) -> str:
+def time_of(milliseconds: int) -> str:
+    """ms since the epoch as ISO 8601; the number where no calendar has it."""
     try:
         at = datetime.fromtimestamp(milliseconds / 1000, UTC)
     except (ValueError, OverflowError, OSError):
@@ -110,5 +112,6 @@ def _short(value: Any) -> Any:
     return value
 
 
-def _dump(value: Any) -> str:
+def dump(value: Any) -> str:
+    """JSON on one line; bytes one character each."""
     return orjson.dumps(value, default=lambda data: data.decode("latin-1")).decode()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,6 +19,7 @@ from streamml.cli.options import (
     checked,
     connection,
     signing_key,
+    web_token,
 )
 from streamml.cli.signals import ends_when_told
 from streamml.errors import StreammlError
@@ -54,13 +56,20 @@ def run(
     ] = "",
     apply: Annotated[bool, typer.Option("--apply", help="Create missing topics and register schemas first.")] = False,
     web_host: Annotated[
-        str, typer.Option("--web-host", help="Where the status page and /metrics listen.")
+        str,
+        typer.Option(
+            "--web-host",
+            help="Where the status page and /metrics listen; beyond loopback, STREAMML_WEB_TOKEN must be set.",
+        ),
     ] = "127.0.0.1",
     web_port: Annotated[int, typer.Option("--web-port", min=0, max=65535, help="Its port; 0 takes a free one.")] = 8066,
     log_format: Annotated[
         LogFormat, typer.Option("--log-format", help="For a person, or JSON lines.")
     ] = LogFormat.auto,
     log_level: Annotated[LogLevel, typer.Option("--log-level")] = LogLevel.info,
+    data_dir: Annotated[
+        Path, typer.Option("--data-dir", metavar="FOLDER", help="Where state that is declared to lie on disk is kept.")
+    ] = Path(".streamml/state"),
     wait: Annotated[float, typer.Option("--wait", min=0, help="Seconds to wait for a broker at the start.")] = 60.0,
     bootstrap: Bootstrap = None,
     property: Property = None,
@@ -73,6 +82,7 @@ def run(
         where = connection(bootstrap, property, properties)
         from streamml.runtime.connection import wait_for_broker
         from streamml.runtime.logs import set_up_logs
+        from streamml.runtime.web import may_listen
         from streamml.runtime.worker import WorkerOptions, choose, run_worker
 
         options = WorkerOptions(
@@ -84,11 +94,14 @@ def run(
             web_port=web_port,
             log_level=log_level.value.upper(),
             log_format=log_format.value,
+            web_token=web_token(),
             signing_key=signing_key(),
             wait=wait,
+            data_dir=data_dir,
         )
         set_up_logs(options.log_level, options.log_format)
         choose(found, options.only)
+        may_listen(web_host, web_port, options.web_token)
         asyncio.run(wait_for_broker(where, wait))
         if apply:
             make_ready(found, where, registry, yes=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from pathlib import Path
 
 from streamml.agents.agent import Agent
 from streamml.agents.detect import Detect
@@ -17,10 +18,12 @@ from streamml.agents.score import Score
 from streamml.agents.validate import Validate
 from streamml.engine.catalog import Catalog
 from streamml.engine.layout import Stage, stages
+from streamml.engine.splicing import splicer
 from streamml.engine.task import Task
 from streamml.features import Transformer
 from streamml.records import TopicPartition
-from streamml.schemas import HEADER_SIZE, field_kinds, splice
+from streamml.schemas import field_kinds
+from streamml.stores import Store, open_store
 from streamml.topology import Model, Topology
 
 _log = logging.getLogger("streamml")
@@ -32,25 +35,14 @@ def build_tasks(
     live: LiveModels,
     signing_key: bytes | None = None,
     report: Callable[[str], None] = _log.warning,
+    state_dir: Path | None = None,
 ) -> list[Task]:
-    """The tasks of `topology`. `report` is told, in one line each, what an operator should know but need not act on."""
-    makers = _Makers(topology, catalog, live, signing_key, report)
+    """The tasks of `topology`. `report` is told, in one line each, what an operator should know but need not act on.
+
+    `state_dir` is where state that is declared to lie on disk lies; without it all is kept in memory.
+    """
+    makers = _Makers(topology, catalog, live, signing_key, report, state_dir)
     return [_task(stage, makers) for stage in stages(topology)]
-
-
-def _splicer(catalog: Catalog) -> Callable[[bytes, bytes, bytes], bytes]:
-    """From framed label, prediction and features to a framed example; those of earlier schemas are written anew
-    first."""
-    header, codecs = catalog.codec("examples").header, [catalog.codec(r) for r in ("labels", "predictions", "features")]
-    heads = tuple(codec.header for codec in codecs)
-
-    def join(label: bytes, prediction: bytes, features: bytes) -> bytes:
-        if (label[:HEADER_SIZE], prediction[:HEADER_SIZE], features[:HEADER_SIZE]) != heads:
-            parts = zip(codecs, (label, prediction, features), strict=True)
-            label, prediction, features = (codec.encode(codec.decode(part)) for codec, part in parts)
-        return splice(header, label, prediction, features)
-
-    return join
 
 
 def _task(stage: Stage, makers: _Makers) -> Task:
@@ -63,6 +55,7 @@ def _task(stage: Stage, makers: _Makers) -> Task:
         changelog=stage.changelog,
         uses=stage.uses,
         hold_ms=stage.hold_ms,
+        aligned=stage.aligned,
     )
 
 
@@ -74,12 +67,14 @@ class _Makers:
         live: LiveModels,
         signing_key: bytes | None,
         report: Callable[[str], None],
+        state_dir: Path | None,
     ) -> None:
         self._topology = topology
         self._catalog = catalog
         self._live = live
         self._key = signing_key
         self._report = report
+        self._state_dir = state_dir
         self._skip: dict[str, set[int]] = {m.name: set() for m in topology.models}
         self._models = {f"learn:{m.name}": m for m in topology.models}
 
@@ -129,10 +124,14 @@ class _Makers:
         return Match(
             topology.feedback,
             TopicPartition(topology.topic("labels"), unit),
-            _splicer(catalog),
+            splicer(catalog),
             lambda key, time, value: labels.encode({"value": value, "time": time, "id": key.decode()}),
             self._quarantine("match"),
+            self._store(f"match-{unit}") if topology.feedback.store == "disk" else None,
         )
+
+    def _store(self, name: str) -> Store | None:
+        return None if self._state_dir is None else open_store(self._state_dir / name, self._report)
 
     def _learn(self, model: Model) -> Agent:
         topology, catalog = self._topology, self._catalog

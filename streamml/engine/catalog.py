@@ -47,7 +47,11 @@ def subject(topology: Topology, role: Role) -> str:
 
 
 class Catalog:
-    """Codecs and readers by role. `ids` are the schema ids under which the registry knows the current schemas."""
+    """Codecs and readers by role. `ids` are the schema ids under which the registry knows the current schemas.
+
+    `missing` holds ids that an agent has met and the registry does not know: whoever can ask the store moves them to
+    `asked`.
+    """
 
     def __init__(self, topology: Topology, registry: Registry, ids: Mapping[Role, int]) -> None:
         self.topology = topology
@@ -55,11 +59,16 @@ class Catalog:
         self._schemas = schemas_of(topology)
         self._ids = dict(ids)
         self._codecs: dict[Role, Codec] = {}
+        self.missing: set[int] = set()
+        self.asked: set[int] = set()
         events, feedback = topology.events, topology.feedback
         self.events = EventReader(self._schemas["events"], events.format, registry, subject(topology, "events"))
         self.feedback = EventReader(self._schemas["feedback"], feedback.format, registry, subject(topology, "feedback"))
         self.examples = ExampleReader(
-            self._schemas["examples"], self._ids["examples"], feature_fields(topology), registry
+            self._schemas["examples"],
+            self._ids["examples"],
+            feature_fields(topology),
+            registry,
         )
 
     @classmethod

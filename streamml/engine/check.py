@@ -19,9 +19,9 @@ from streamml.topology import Assume, Classification, Topology
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,99}")
 _FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_OURS = ("served", "serving")
+_OURS = ("served", "serving", "snapshots")
 """Beside the models, whose series of metrics they stand next to."""
-_THRESHOLDS = ("staleness", "quarantine_rate", "degradation")
+_THRESHOLDS = ("staleness", "quarantine_rate", "degradation", "snapshots")
 """The alerts that need no detector."""
 
 

@@ -37,6 +37,7 @@ class Stage:
     changelog: Role | None = None
     uses: tuple[str, ...] = ()
     hold_ms: int = 20
+    aligned: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ def stages(topology: Topology) -> list[Stage]:
             ("features", "predictions", "labels", "quarantine", "metrics"),
             "partition",
             uses=tuple(m.name for m in topology.models),
+            aligned=True,
         ),
         Stage(
             "match",
@@ -70,6 +72,7 @@ def stages(topology: Topology) -> list[Stage]:
             "partition",
             changelog="match-changelog",
             hold_ms=50,
+            aligned=True,
         ),
         *(
             Stage(

@@ -22,7 +22,7 @@ class Task:
     compacted topic that the agent is restored from; a `partition` agent uses its own partition of it, a `whole` agent
     partition 0. `uses` names the models whose live objects a step reads or changes: the runtime runs no two steps on
     one model at a time. A runtime commits as soon as a step has writes, then lets input gather for `hold_ms`; without
-    writes it may put the commit off.
+    writes it may put the commit off. `aligned`: no input is read far ahead of the others, by the times of the records.
     """
 
     name: str
@@ -33,6 +33,7 @@ class Task:
     changelog: Role | None = None
     uses: tuple[str, ...] = ()
     hold_ms: int = 20
+    aligned: bool = False
 
     @property
     def group(self) -> str:

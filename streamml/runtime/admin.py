@@ -13,9 +13,18 @@ from typing import Any, Literal
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaConnectionError, KafkaError, NoError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
+    KafkaConnectionError,
+    KafkaError,
+    NoError,
+    TopicAlreadyExistsError,
+    TopicAuthorizationFailedError,
+    for_code,
+)
 
 from streamml.errors import BrokerError
+from streamml.runtime.clients import hidden_topics
 from streamml.runtime.connection import Connection, unreachable
 
 Kind = Literal["create", "config", "partitions"]
@@ -84,6 +93,7 @@ async def require_topics(connection: Connection, names: Iterable[str]) -> None:
     """Raise `BrokerError` naming the topics that do not exist: asking a broker for one by name may create it."""
     async with _admin(connection) as admin:
         missing = sorted(set(names) - set(await admin.list_topics()))
+        await _refuse_hidden(admin, missing)
     if missing:
         raise BrokerError(
             f"topics missing on {connection.bootstrap}: {', '.join(missing)}: create them with `streamml apply`"
@@ -108,8 +118,17 @@ async def _admin(connection: Connection) -> AsyncIterator[Any]:
         await admin.close()
 
 
+async def _refuse_hidden(admin: Any, missing: Sequence[str]) -> None:
+    """A topic that a user may not see is not listed, as if it did not exist."""
+    hidden = await hidden_topics(admin, missing) if missing else []
+    if hidden:
+        shown = f"topic {hidden[0]}" + (f" and {len(hidden) - 1} more" if hidden[1:] else "")
+        raise BrokerError(f"{shown}: this user may not see it, if it exists: grant what `streamml acl` lists")
+
+
 async def _plan(admin: Any, wanted: Sequence[TopicSpec]) -> list[TopicChange]:
     names = set(await admin.list_topics())
+    await _refuse_hidden(admin, [spec.name for spec in wanted if spec.name not in names])
     there = [spec for spec in wanted if spec.name in names]
     counts = (
         {topic["topic"]: len(topic["partitions"]) for topic in await admin.describe_topics([s.name for s in there])}
@@ -158,10 +177,13 @@ async def _create(admin: Any, specs: Sequence[TopicSpec]) -> None:
 
 def _raise_for(code: int, what: str, message: str | None) -> None:
     error = for_code(code)
-    if error is not NoError:
-        raise BrokerError(
-            f"{what}: the broker refuses ({error.__name__}: {message or 'no reason given'}): correct the declaration"
-        )
+    if error is NoError:
+        return
+    if error in (TopicAuthorizationFailedError, ClusterAuthorizationFailedError):
+        raise BrokerError(f"{what}: this user lacks a permission: grant what `streamml acl` lists")
+    raise BrokerError(
+        f"{what}: the broker refuses ({error.__name__}: {message or 'no reason given'}): correct the declaration"
+    )
 
 
 async def _await_leaders(admin: Any, specs: Sequence[TopicSpec]) -> None:

@@ -26,6 +26,7 @@ from aiokafka.errors import (
     TransactionalIdAuthorizationFailed,
     UnsupportedVersionError,
 )
+from aiokafka.protocol.metadata import MetadataRequest
 
 from streamml.errors import BrokerError, RegistryError, StateLost
 from streamml.records import TopicPartition, Write
@@ -57,6 +58,14 @@ FATAL: tuple[type[BaseException], ...] = (
 )
 """A retry would meet the same answer: someone must act."""
 
+UNAUTHORIZED: tuple[type[BaseException], ...] = (
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    TopicAuthorizationFailedError,
+    TransactionalIdAuthorizationFailed,
+)
+"""A permission is missing."""
+
 LOST: tuple[type[BaseException], ...] = (KafkaError, IllegalOperation, AssertionError, StateLost, RegistryError)
 """The session is lost and may be opened again; a fenced aiokafka producer answers with AssertionError."""
 
@@ -73,7 +82,7 @@ class Tuning:
     """
 
     session_timeout_ms: int = 6_000
-    heartbeat_interval_ms: int = 1_000
+    heartbeat_interval_ms: int = 500
     rebalance_timeout_ms: int = 30_000
     transaction_timeout_ms: int = 10_000
     commit_interval_s: float = 1.0
@@ -82,6 +91,14 @@ class Tuning:
     batch_bytes: int = 1_000_000
     rotate_records: int = 1_000_000_000
     compression: str | None = None
+
+
+def refusal(error: BaseException) -> str:
+    """What the broker refuses, in words for whoever can allow it: the error names the topic or the group itself."""
+    said = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, UNAUTHORIZED):
+        return f"the broker refuses ({said}): grant this user what `streamml acl` lists"
+    return f"the broker refuses ({said}): check this user and the settings of the topics and of the group"
 
 
 def append_all(batch: Batch, writes: Sequence[Write], at: int) -> int:
@@ -203,6 +220,28 @@ def forget_transaction(producer: Producer) -> None:
         waiter.exception()
 
 
+def refused_with(producer: Producer | None) -> BaseException | None:
+    """What the producer's transaction was refused with, if no retry would help.
+
+    aiokafka keeps it to itself: the batches of the transaction fail with whatever comes of the refusal.
+    """
+    waiter = producer._txn_manager.wait_for_transaction_end() if producer is not None else None
+    if waiter is None or not waiter.done() or waiter.cancelled():
+        return None
+    error = waiter.exception()
+    return error if isinstance(error, FATAL) else None
+
+
 async def partition_count(producer: Producer, topic: str) -> int:
     """How many partitions the topic has; waits until the metadata has it."""
     return len(await producer.partitions_for(topic))
+
+
+async def hidden_topics(admin: Any, names: Iterable[str]) -> list[str]:
+    """Those of `names` that this user may not see; whether they exist is not told to such a user.
+
+    Asked in this way the broker creates none of them, as it may when aiokafka's own `describe_topics` asks.
+    """
+    answer = await admin._send_request(MetadataRequest(list(names), allow_auto_topic_creation=False))
+    refused = TopicAuthorizationFailedError.errno
+    return [topic["topic"] for topic in answer.to_object()["topics"] if topic["error_code"] == refused]

@@ -17,7 +17,8 @@ from faust.app.base import BootStrategy
 from faust.transport.drivers import aiokafka as driver
 from faust.web.drivers.aiohttp import Web
 
-from streamml.errors import DecodeError
+from streamml.errors import BrokerError, DecodeError
+from streamml.runtime.clients import FATAL, refusal
 from streamml.runtime.connection import Connection
 
 log = logging.getLogger(__name__)
@@ -125,12 +126,14 @@ async def read_history(connection: Connection, group: str, feeds: Sequence[Feed]
     """Give what the topics hold already, and commit for the unborn `group` where that ended: Faust reads on from there.
 
     So a process knows the champion and the open alerts before it does anything.
+
+    Raises BrokerError if this user may not read one of the topics, or not in this group.
     """
     consumer = AIOKafkaConsumer(
         group_id=group, enable_auto_commit=False, isolation_level="read_committed", **connection.client()
     )
-    await consumer.start()
     try:
+        await consumer.start()
         partitions = {TopicPartition(feed.topic, 0): feed for feed in feeds}
         consumer.assign(list(partitions))
         first = await consumer.beginning_offsets(list(partitions))
@@ -142,6 +145,8 @@ async def read_history(connection: Connection, group: str, feeds: Sequence[Feed]
                 for record in (await consumer.getmany(tp, timeout_ms=200)).get(tp, ()):
                     await feed.give(record)
         await consumer.commit({tp: await consumer.position(tp) for tp in partitions})
+    except FATAL as error:
+        raise BrokerError(f"{group}: {refusal(error)}") from error
     finally:
         await consumer.stop()
 

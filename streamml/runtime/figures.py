@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from time import perf_counter
 
-from streamml.agents.agent import Agent, Offsets, Reading
+from streamml.agents.agent import Agent, Local, Offsets, Reading
 from streamml.records import Batch, Record, Role, Writes
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
@@ -72,6 +72,7 @@ class Timed:
 
     def __init__(self, agent: Agent, timing: Timing, clock: Callable[[], int], watched: Role | None = None) -> None:
         self.agent = agent
+        self.local: Local | None = getattr(agent, "local", None)
         self._timing = timing
         self._clock = clock
         self._watched = watched

@@ -1,7 +1,7 @@
 """Keeping the served model fresh in a process that does not learn it. Law: only whole, verified, newer snapshots serve.
 
-The topic `<app>.models` is read from its beginning (it is compacted and thinned) and then followed. The newest snapshot
-of each model is kept sealed; only the champion's is opened, in a thread, so that no event waits for it. A model whose
+The topic `<app>.models` is read from its beginning (it is compacted and thinned) and then followed. The newest ones
+of each model are kept sealed; only the champion's is opened, in a thread, so that no event waits for it. A model whose
 learner runs in this process is left alone: the learner's own object serves, or none while it is built anew; its
 snapshots are kept for when the learner leaves.
 
@@ -23,9 +23,10 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
 from streamml.agents.live import LiveModels
-from streamml.errors import DecodeError, SnapshotError
+from streamml.errors import BrokerError, DecodeError, ForeignSnapshot, SnapshotError
 from streamml.evaluation import Prequential
 from streamml.models import Fold, digest_of
+from streamml.runtime.clients import FATAL, refusal
 from streamml.runtime.connection import Connection
 from streamml.schemas import Codec
 from streamml.snapshots import Assembler, Snapshot, allow, loads
@@ -34,6 +35,10 @@ from streamml.topology import Topology
 log = logging.getLogger(__name__)
 HEAD_EVERY = 1.0
 """Seconds between two looks at the end of `examples`."""
+_REASONS = 20
+"""Kinds of refusal that are told at most: a forger may think of any number."""
+_CANDIDATES = 3
+"""Snapshots of a model kept sealed: if the newest must not be used, the one before it serves."""
 
 
 class Follower:
@@ -57,8 +62,11 @@ class Follower:
         # A learner's snapshot holds its prequential state beside the model.
         self._allowed = allow(Prequential(topology.target, topology.window))
         self._assembler = Assembler(signing_key)
-        self._reasons: dict[str, str] = {}
-        self._sealed: dict[str, Snapshot] = {}
+        self._reasons: set[tuple[str, str]] = set()
+        self._judged = 0
+        self._past: dict[bytes, tuple[str, str, Exception]] | None = {}
+        self._last_refused = b""
+        self._sealed: dict[str, list[Snapshot]] = {}
         self._reached: dict[str, int] = {}
         self._models = TopicPartition(topology.topic("models"), 0)
         self._examples = TopicPartition(topology.topic("examples"), 0)
@@ -112,6 +120,8 @@ class Follower:
             try:
                 await consumer.start()
                 await self._read(consumer)
+            except FATAL as error:
+                raise BrokerError(f"{self._models.topic} cannot be followed: {refusal(error)}") from error
             except KafkaError as error:
                 log.warning("%s: cannot be followed now (%s), trying again", self._models.topic, type(error).__name__)
             finally:
@@ -128,6 +138,7 @@ class Follower:
         due = loop.time() + HEAD_EVERY
         while True:
             if not self.caught_up.is_set() and await consumer.position(tp) >= end:
+                self._tell_past()
                 await self._open(self._live.champion)
                 self.caught_up.set()
             for record in (await consumer.getmany(tp, timeout_ms=500)).get(tp, ()):
@@ -140,19 +151,29 @@ class Follower:
 
     def _take(self, record: ConsumerRecord) -> None:
         model = (record.key or b"").split(b"/", 1)[0].decode("utf-8", "replace")
-        if record.value is None or model not in self._specs:
+        if model not in self._specs:
+            return
+        snapshot_of = (record.key or b"").rpartition(b"/")[0]
+        if record.value is None:
+            self._settled(snapshot_of)
             return
         try:
             snapshot = self._assembler.add(self._codec.decode(record.value))
         except (SnapshotError, DecodeError) as error:
-            if not self._leads(model):
-                self._refuse(model, f"{record.topic}[{record.partition}]@{record.offset}", error)
+            # After a lost connection the topic is read again: what was judged then is not told twice.
+            if record.offset >= self._judged:
+                self._judged = record.offset + 1
+                self._refused(snapshot_of, model, f"{record.topic}[{record.partition}]@{record.offset}", error)
             return
-        if snapshot is None or snapshot.header["digest"] != self._specs[model][1]:
+        if snapshot is None:
             return
-        held = self._sealed.get(model)
-        if held is None or held.header["position"] <= snapshot.header["position"]:
-            self._sealed[model] = snapshot
+        self._settled(snapshot_of)
+        if snapshot.header["digest"] != self._specs[model][1]:
+            return
+        held = self._sealed.setdefault(model, [])
+        held.append(snapshot)
+        held.sort(key=lambda found: int(found.header["position"]))
+        del held[:-_CANDIDATES]
 
     async def _open(self, model: str) -> None:
         async with self._opening:
@@ -163,22 +184,23 @@ class Follower:
                 # The model at position 0 is a fold as any other: it serves until there is a better one.
                 self._live.follow(Fold.new(spec, self._topology.target))
                 self._reached[model] = 0
-            snapshot = self._sealed.get(model)
-            if snapshot is None or snapshot.header["position"] <= self._live.position(model):
-                return
-            position = snapshot.header["position"]
-            try:
-                fold = await asyncio.to_thread(self._load, snapshot)
-            except SnapshotError as error:
-                del self._sealed[model]
-                self._refuse(model, f"{model}@{position}", error)
-                return
-            # Its learner may have come to this process while the snapshot was being opened.
-            if not self._leads(model) and self._live.follow(fold):
-                self._sealed.pop(model, None)
-                self._reached[model] = snapshot.header["offset"]
-                self.loaded[model] += 1
-                log.debug("model %s now at position %d", model, position)
+            sealed = self._sealed.get(model, [])
+            while sealed and sealed[-1].header["position"] > self._live.position(model):
+                newest = sealed[-1]
+                try:
+                    fold = await asyncio.to_thread(self._load, newest)
+                except SnapshotError as error:
+                    sealed.remove(newest)
+                    self._refuse(model, f"{model}@{newest.header['position']}", error)
+                    continue
+                # Its learner may have come to this process while the snapshot was being opened.
+                if not self._leads(model) and self._live.follow(fold):
+                    self._reached[model] = newest.header["offset"]
+                    self.loaded[model] += 1
+                    log.debug("model %s now at position %d", model, fold.position)
+                break
+            if not self._leads(model):
+                sealed[:] = [s for s in sealed if s.header["position"] > self._live.position(model)]
 
     def _load(self, snapshot: Snapshot) -> Fold:
         header = snapshot.header
@@ -188,12 +210,33 @@ class Follower:
             raise SnapshotError(f"it holds a {type(held).__name__}, not what a learner writes")
         return Fold.loads(spec, self._topology.target, held[0], header["position"])
 
+    def _refused(self, snapshot_of: bytes, model: str, which: str, error: Exception) -> None:
+        if self._past is not None:
+            self._past[snapshot_of] = model, which, error
+        elif snapshot_of != self._last_refused:  # Each chunk of a forged snapshot is refused.
+            self._last_refused = snapshot_of
+            self._refuse(model, which, error)
+
+    def _settled(self, snapshot_of: bytes) -> None:
+        """It was deleted or written anew since, by its learner."""
+        if self._past is not None:
+            self._past.pop(snapshot_of, None)
+
+    def _tell_past(self) -> None:
+        past, self._past = self._past or {}, None
+        for model, which, error in past.values():
+            self._refuse(model, which, error)
+
     def _refuse(self, model: str, which: str, error: Exception) -> None:
+        if self._leads(model):
+            return
         self.refused[model] += 1
+        if not isinstance(error, ForeignSnapshot):
+            self._live.refused += 1
         # The learner replays instead; here the model that serves goes on.
         reason = str(error).partition(";")[0]
         kind = re.sub(r"\d+", "", reason)
-        if self._reasons.get(model) != kind:
+        if (model, kind) not in self._reasons and len(self._reasons) < _REASONS:
             # Each further snapshot of a wrong key or environment is refused for the same reason: that is counted only.
-            self._reasons[model] = kind
+            self._reasons.add((model, kind))
             log.warning("snapshot refused: %s: %s; the state before it serves on", which, reason)

@@ -17,6 +17,7 @@ from mode import Service
 from streamml.errors import StreammlError
 from streamml.runtime.faust_app import FAUST_LOG, App
 from streamml.runtime.monitoring import Plane, Sources
+from streamml.runtime.topic_watch import TopicWatch
 
 log = logging.getLogger(__name__)
 CHECK_EVERY = 1.0
@@ -33,11 +34,16 @@ class PlaneService(Service):
     logger = FAUST_LOG
 
     def __init__(
-        self, sources: Sources, on_failure: Callable[[str], None], each_second: Callable[[], None] = lambda: None
+        self,
+        sources: Sources,
+        on_failure: Callable[[str], None],
+        each_second: Callable[[], None] = lambda: None,
+        watch: TopicWatch | None = None,
     ) -> None:
         self._sources = sources
         self._on_failure = on_failure
         self._each_second = each_second
+        self._watch = watch
         self._starting: asyncio.Task[None] | None = None
         self._checking: asyncio.Task[None] | None = None
         self._running: list[Plane] = []
@@ -58,12 +64,16 @@ class PlaneService(Service):
         stops = [plane.stop() for plane in self._running]
         if follower is not None:
             stops.append(follower.stop())
+        if self._watch is not None:
+            stops.append(self._watch.stop())
         for result in await asyncio.gather(*stops, return_exceptions=True):
             if isinstance(result, BaseException):
                 log.warning("while stopping: %s", one_line(result))
 
     async def _bring_up(self) -> None:
         follower, planes = self._sources.follower, self._sources.planes
+        if self._watch is not None:
+            await self._watch.start()
         if follower is not None:
             await follower.start()
         last = [plane for plane in planes if plane.task.name == "score"]
@@ -101,6 +111,8 @@ class PlaneService(Service):
             await asyncio.sleep(CHECK_EVERY if self._learning.is_set() else CHECK_AT_START)
 
     def _check(self) -> None:
+        if self._watch is not None:
+            self._watch.check()
         if self._starting is not None and self._starting.done():
             self._starting.result()
         for plane in self._running:

@@ -29,6 +29,13 @@ _POLL_S = 60.0
 """How long to wait without a poll: aiokafka leaves the group when there was none for five minutes."""
 
 
+_FEW = 1_000
+"""Records of a partition that are no reason to hold up the others."""
+
+_CATCH_UP_MS = 100
+"""How long the others are held up at most for what the broker should have at hand."""
+
+
 class Life:
     """What a session has between an opening and a loss: records wait, are stepped, and committed with their writes."""
 
@@ -38,7 +45,7 @@ class Life:
         self._inputs = inputs
         self._progress = progress
         self._asked: dict[TopicPartition, Any] = dict(zip(inputs, theirs(inputs), strict=True))
-        self._inbox = Inbox(inputs, context.task.inputs)
+        self._inbox = Inbox(inputs, context.task.inputs, context.task.aligned)
         self._stepper = Stepper(context, unit)
         self._outbox = self._new_outbox()
         self._next: dict[TopicPartition, int] = {}
@@ -95,9 +102,11 @@ class Life:
             await self._until_ready(self._waits_for)
             self._waits_for = None
             self.read_on()
-        if self._inbox.size:
-            return
         context = self._context
+        if self._inbox.size:
+            if behind := self._behind():
+                self._inbox.put(await context.consumer.getmany(*behind, timeout_ms=_CATCH_UP_MS))
+            return
         due = self._stepped_at + context.tuning.commit_interval_s - time.monotonic()
         fetched = await context.consumer.getmany(*self._asked.values(), timeout_ms=max(1, int(due * 1_000)))
         set_fetch(context.consumer, *context.gathering.saw(self._inbox.put(fetched), time.monotonic()))
@@ -134,9 +143,18 @@ class Life:
             await asyncio.sleep(0)
             if not self._inbox.size or count >= tuning.max_records or self._stepped_at - started > LONGEST_S:
                 break
+            if self._behind():
+                break
         self._context.counters.records_in += count
         if writes or self._stepped_at - self._committed_at >= tuning.commit_interval_s:
             await self._commit(writes)
+
+    def _behind(self) -> list[Any]:
+        """Inputs that the others must not leave behind: nothing is left of them, and the broker holds many more."""
+        if not self._context.task.aligned:
+            return []
+        consumer = self._context.consumer
+        return [self._asked[tp] for tp in self._inbox.exhausted() if (unread(consumer, tp) or 0) > _FEW]
 
     async def settle(self) -> None:
         """Commit what was put off, if anything was."""
@@ -149,6 +167,7 @@ class Life:
         with suppress(IllegalStateError):  # The partitions may already belong to another member.
             self._context.consumer.pause(*self._asked.values())
         await self._outbox.stop()
+        self._stepper.close()
 
     async def _until_ready(self, error: NotReady) -> None:
         consumer, asked = self._context.consumer, self._asked.values()
@@ -166,6 +185,7 @@ class Life:
             context, started = self._context, time.perf_counter()
             written = await self._outbox.commit((*writes, changes), self._uncommitted)
             took = time.perf_counter() - started
+            await self._stepper.committed(self._outbox.last_change)
             context.gathering.committed(took)
             context.counters.writes_out += written
             context.counters.transactions += 1

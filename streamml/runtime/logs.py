@@ -54,8 +54,8 @@ class JsonLines(logging.Formatter):
 class Damper(logging.Filter):
     """Says what a library repeats, once in `period` seconds and with the count; once or twice is a detail.
 
-    aiokafka reports as an error what it then retries, and in a broker outage 70 times a second; what really
-    ends a part of a worker has a line of our own. A message is told by its template, not by its arguments.
+    aiokafka reports as an error what it then retries, and in a broker outage 70 times a second: here it is a warning.
+    What really ends a part of a worker has a line of our own. A message is told by its template, not by its arguments.
     """
 
     def __init__(self, period: float = 10.0, patience: int = 3, limit: int = 1_000) -> None:
@@ -81,4 +81,6 @@ class Damper(logging.Filter):
             return False
         record.msg, record.args = f"{record.getMessage()} (and again)", ()
         record.exc_info = None
+        record.levelno = min(record.levelno, logging.WARNING)
+        record.levelname = logging.getLevelName(record.levelno)
         return True

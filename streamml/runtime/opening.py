@@ -21,6 +21,9 @@ from streamml.runtime.stepper import Stepper
 log = logging.getLogger(__name__)
 
 _SETTLING_S = 5.0
+_DISK_MS = 12 * 3_600_000
+"""How old a state on disk may be: well below Kafka's default `delete.retention.ms`, after which the changelog may have
+lost the tombstones that it missed."""
 
 
 async def open_unit(
@@ -51,7 +54,7 @@ async def _committed(context: Context, partitions: Sequence[TopicPartition]) -> 
     """The committed offset by partition; the log's beginning where nothing was ever committed."""
     answers = await asyncio.gather(*(context.consumer.committed(tp) for tp in theirs(partitions)))
     found = dict(zip(partitions, answers, strict=True))
-    held = await _settled_bounds(context, found)
+    held = await _settled_bounds(context, found, "committed", "delete the group's offsets")
     committed: dict[TopicPartition, int] = {}
     for tp, offset in found.items():
         begin = held[tp].start
@@ -68,8 +71,13 @@ async def _committed(context: Context, partitions: Sequence[TopicPartition]) -> 
     return committed
 
 
-async def _settled_bounds(context: Context, found: Mapping[TopicPartition, int | None]) -> dict[TopicPartition, Span]:
-    """What the logs hold. Right after its restart a broker may for a moment show less than it has."""
+async def _settled_bounds(
+    context: Context, found: Mapping[TopicPartition, int | None], what: str, fix: str
+) -> dict[TopicPartition, Span]:
+    """What the logs hold. Right after its restart a broker may for a moment show less than it has.
+
+    Raises `BrokerError` if that stays less than what was found.
+    """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + _SETTLING_S
     while True:
@@ -80,8 +88,8 @@ async def _settled_bounds(context: Context, found: Mapping[TopicPartition, int |
         if loop.time() > deadline:
             tp, offset = beyond[0]
             raise BrokerError(
-                f"{tp.topic}/{tp.partition} ends at offset {held[tp].end} but {context.group} committed {offset}: "
-                "the topic was made anew or lost data; delete the group's offsets, or give the topology another name"
+                f"{tp.topic}/{tp.partition} ends at offset {held[tp].end} but {context.group} {what} {offset}: "
+                f"the topic was made anew or lost data; {fix}, or give the topology another name"
             )
         await asyncio.sleep(0.2)
 
@@ -95,8 +103,19 @@ async def _restore(context: Context, unit: int, stepper: Stepper, progress: Prog
         for records in batch.values():
             await stepper.restore(records)
 
-    spans = await bounds(context.consumer, [tp])
-    await read_spans(context.connection, f"{context.transactional_id(unit)}-restore", spans, feed, progress)
+    async def read(start: int) -> None:
+        spans = {tp: Span(max(start, held.start), held.end)}
+        await read_spans(context.connection, f"{context.transactional_id(unit)}-restore", spans, feed, progress)
+
+    held = (await bounds(context.consumer, [tp]))[tp]
+    local = stepper.local
+    if local is not None and local.start and context.clock() - local.at > _DISK_MS:
+        local.clear()
+    await read(local.start if local is not None else 0)
+    if local is not None and local.stale:
+        log.warning("%s unit %d: the state on disk is not of this changelog: reading it all", context.group, unit)
+        local.clear()
+        await read(0)
 
 
 async def _replay(
@@ -110,6 +129,7 @@ async def _replay(
     start = await stepper.resume(committed)
     ahead = {tp: start[tp] for tp in committed if start.get(tp, 0) > committed[tp]}
     if ahead:
+        await _settled_bounds(context, ahead, "has a state at", "delete its snapshots or changelog")
         # The state holds these records and its outputs stand: the group's offsets have expired, or were reset.
         log.warning(
             "%s unit %d: reading on from the state's offsets %s, past the committed ones", context.group, unit, ahead
@@ -121,6 +141,8 @@ async def _replay(
         while inbox.size:
             before = inbox.size
             records, _ = inbox.take(stepper.limit)
+            if context.prepare is not None:
+                await context.prepare(records)
             await stepper.step(records, before - inbox.size)
             await asyncio.sleep(0)
         context.counters.replayed += sum(len(records) for records in batch.values())

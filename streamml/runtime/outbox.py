@@ -16,12 +16,14 @@ from streamml.partitioning import partitions_of
 from streamml.records import Role, TopicPartition, Write, Writes
 from streamml.runtime.clients import (
     LATE_OR_LOST,
+    LOST,
     Producer,
     Tuning,
     append_all,
     end_client,
     forget_transaction,
     partition_count,
+    refused_with,
     transactional_producer,
 )
 from streamml.runtime.connection import Connection
@@ -59,6 +61,8 @@ class Outbox:
         self._producer: Producer | None = None
         self._open = False
         self._sent = 0
+        self.last_change: int | None = None
+        """The offset of the last record that the last transaction wrote to the changelog, if it wrote any there."""
 
     @property
     def worn(self) -> bool:
@@ -92,6 +96,15 @@ class Outbox:
 
     async def commit(self, writes: Sequence[Writes], offsets: Mapping[TopicPartition, int]) -> int:
         """One transaction; returns the number of records written. Whatever it raises, the producer is spent."""
+        try:
+            return await self._transact(writes, offsets)
+        except LOST as error:
+            refused = refused_with(self._producer)
+            if refused is None:
+                raise
+            raise refused from error
+
+    async def _transact(self, writes: Sequence[Writes], offsets: Mapping[TopicPartition, int]) -> int:
         producer = self._producer
         assert producer is not None
         await producer.begin_transaction()
@@ -99,13 +112,16 @@ class Outbox:
         self._fault("begun")
         sending: list[asyncio.Future[Any]] = []
         count = 0
+        last: tuple[int, int] | None = None
         try:
             for role, records in _merged(writes).items():
                 count += len(records)
-                await self._send(producer, role, records, sending)
+                ends = await self._send(producer, role, records, sending)
+                if self._changelog is not None and role == self._changelog[0]:
+                    last = ends
         finally:
             # Also after an error: a failed batch that nobody looks at is reported by the event loop as a leak.
-            results = await asyncio.gather(*sending, return_exceptions=True)
+            results: list[Any] = await asyncio.gather(*sending, return_exceptions=True)
         for result in results:
             if isinstance(result, BaseException):
                 raise result
@@ -116,12 +132,15 @@ class Outbox:
         await producer.commit_transaction()
         self._open = False
         self._sent += count
+        self.last_change = None if last is None else results[last[0]].offset + last[1] - 1
         self._fault("committed")
         return count
 
     async def _send(
         self, producer: Producer, role: Role, records: Sequence[Write], sending: list[asyncio.Future[Any]]
-    ) -> None:
+    ) -> tuple[int, int] | None:
+        """Returns which of `sending` is the last batch, and how many records it has; None if there are no records."""
+        last = None
         if role not in self._topics:
             raise StreammlError(f"{self._id} writes to role {role!r} that its task does not declare: add it to outputs")
         topic = self._topics[role]
@@ -129,9 +148,11 @@ class Outbox:
             taken = 0
             while taken < len(group):
                 # A full batch does not take the record; the first record of a batch always fits.
-                batch = producer.create_batch()
+                batch, start = producer.create_batch(), taken
                 taken = append_all(batch, group, taken)
+                last = len(sending), taken - start
                 sending.append(await producer.send_batch(batch, topic, partition=partition))
+        return last
 
     def _by_partition(self, role: Role, records: Sequence[Write]) -> Mapping[int, Sequence[Write]]:
         if not records:

@@ -68,7 +68,7 @@ class Gathering:
     _at: float = 0.0
     _transaction_ms: float = 0.0
 
-    FULL: ClassVar[int] = 1 << 20
+    FULL: ClassVar[int] = 1 << 18
     LONGEST_HOLD_MS: ClassVar[int] = 200
     _MEMORY_S: ClassVar[float] = 0.2
 

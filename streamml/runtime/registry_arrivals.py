@@ -1,7 +1,8 @@
-"""Schema versions to which a producer moves while we run. Law: a version is known before its first record is stepped.
+"""Schema versions to which writers move while we run. Law: a version is known before its first record is stepped.
 
 A new version needs no restart: the store is asked when a record names an id that was not seen before. The readers look
-ids up in the store's registry, so they see the version at once.
+ids up in the store's registry, so they see the version at once. Writers are producers outside, and in a rolling upgrade
+other processes of the same application.
 """
 
 from __future__ import annotations
@@ -53,3 +54,34 @@ class Arrivals:
 def heads_of(records: Sequence[Record]) -> set[bytes]:
     """The different first bytes of the records' values, as many as a Confluent header has; for the hot path."""
     return {value[:HEADER_SIZE] for record in records if (value := record.value) is not None}
+
+
+class Upgrades:
+    """The same for the tasks that read topics of ours: in a rolling upgrade other processes write later versions.
+
+    `own`: by role, the first bytes of records of the version that is declared here. All versions of the application are
+    read, since an example of a later version is made of its parts. `missing` and `asked` are the catalog's.
+    """
+
+    def __init__(self, store: SchemaStore, own: Mapping[Role, bytes], missing: set[int], asked: set[int]) -> None:
+        self._store = store
+        self._known = {role: frozenset([head]) for role, head in own.items()}
+        self._missing = missing
+        self._asked = asked
+
+    async def __call__(self, batch: Batch) -> None:
+        """Raises RegistryError if a new id is named and the store cannot be asked."""
+        new: dict[Role, set[bytes]] = {}
+        for role, known in self._known.items():
+            records = batch.get(role)
+            if records and (heads := heads_of(records) - known) and schema_ids(heads):
+                new[role] = heads
+        if not new and not self._missing:
+            return
+        missing = frozenset(self._missing)
+        await self._store.load()
+        self._missing -= missing
+        self._asked |= missing
+        for role, heads in new.items():
+            self._known[role] |= heads
+            log.info("%s: records come with schema ids %s", role, ", ".join(map(str, sorted(schema_ids(heads)))))

@@ -13,8 +13,8 @@ from contextlib import AsyncExitStack
 from functools import partial
 from typing import TypeVar
 
-from streamml.agents.agent import Agent, Offsets, Reading
-from streamml.errors import StateLost, StreammlError
+from streamml.agents.agent import Agent, Local, Offsets, Reading
+from streamml.errors import StateLost, StoreError, StreammlError
 from streamml.records import Batch, Record, Writes
 from streamml.runtime.context import Context
 from streamml.runtime.pace import Pace, Spells
@@ -42,6 +42,11 @@ class Stepper:
     def agent(self) -> Agent | None:
         """The agent, once it is built; a thread may be at work on it, so read its figures with `observe`."""
         return self._agent
+
+    @property
+    def local(self) -> Local | None:
+        """What the agent keeps on disk, see `Local`."""
+        return getattr(self._agent, "local", None)
 
     @property
     def limit(self) -> int:
@@ -98,6 +103,16 @@ class Stepper:
         self._spells.took(time.perf_counter() - started)
         return writes
 
+    async def committed(self, offset: int | None) -> None:
+        """The last checkpoint is committed; `offset`: where its last record stands in the changelog, if it had any."""
+        if (local := self.local) is not None and offset is not None:
+            await self._call(True, "commit", "", lambda: local.committed(offset))
+
+    def close(self) -> None:
+        """Let go of what the agent keeps on disk; no call is under way any more."""
+        if (local := self.local) is not None:
+            local.close()
+
     def observe(self) -> list[Reading]:
         """The agent's figures; those of before while a thread is at work on it."""
         if self._agent is not None and not self._busy:
@@ -139,6 +154,8 @@ class Stepper:
         name = f"{self._context.app} {self._context.task.name}, unit {self._unit}"
         if not isinstance(error, StreammlError):
             log.error("%s: the agent's %s raised", name, what, exc_info=error)
+        if isinstance(error, StoreError):
+            return StoreError(f"{name}: {error}")
         at = f" at {where}" if where else ""
         return StreammlError(
             f"{name}: {what}{at} failed ({type(error).__name__}: {error}); nothing of it was committed: "

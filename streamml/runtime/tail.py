@@ -76,22 +76,22 @@ async def tail(connection: Connection, topic: str, start: Start, follow: bool, t
     """
     reader = log_reader(connection, "streamml-tail")
     try:
-        partitions = await _partitions(connection, topic)
+        partitions = await partitions_of(connection, topic)
         await reader.start()
         spans = {tp: Span(_first(held, start), held.end) for tp, held in (await bounds(reader, partitions)).items()}
         if follow:
             await _follow(reader, spans, take)
+        else:
+            await _until_end(connection, spans, take)
     except KafkaConnectionError as error:
         raise unreachable(connection, error) from error
     except KafkaError as error:
         raise BrokerError(f"{topic} cannot be read ({error!r}): check the permissions of this user") from error
     finally:
         await end_client(reader)
-    if not follow:
-        await _until_end(connection, spans, take)
 
 
-async def _partitions(connection: Connection, topic: str) -> list[TopicPartition]:
+async def partitions_of(connection: Connection, topic: str) -> list[TopicPartition]:
     """Asked for by the administrative client: a consumer that asks may have the broker create the topic."""
     await require_topics(connection, [topic])
     admin = AIOKafkaAdminClient(**connection.client(), client_id="streamml-tail")

@@ -21,6 +21,7 @@ from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector,
 from prometheus_client.exposition import choose_encoder
 
 from streamml.errors import StreammlError
+from streamml.runtime.access import check_token
 from streamml.runtime.monitoring import Collector, Sources
 from streamml.runtime.status import status_of
 
@@ -84,6 +85,16 @@ def free_port(host: str, port: int) -> int:
         return listener.port
 
 
+def may_listen(host: str, port: int, token: str | None) -> None:
+    """Return if a server with this token could listen on `port` now.
+
+    Raises:
+        StreammlError: see `listen` and `check_token`.
+    """
+    with listen(host, port) as listener:
+        check_token(host, listener.addresses, token)
+
+
 def listen(host: str, port: int) -> Listener:
     """Listen on `port`, or for 0 on a free one, the default first; nothing is answered before `serve_on`.
 
@@ -122,6 +133,11 @@ class Listener:
         except OSError:
             self.close()
             raise
+
+    @property
+    def addresses(self) -> list[str]:
+        """Where it listens."""
+        return [held.getsockname()[0] for held in self.sockets]
 
     def _add(self, family: int, address: Any) -> None:
         held = socket.socket(family, socket.SOCK_STREAM)

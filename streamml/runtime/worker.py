@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import os
 import signal
@@ -22,7 +21,8 @@ from streamml.engine.catalog import Catalog, subject
 from streamml.engine.layout import stages
 from streamml.engine.task import Task
 from streamml.errors import DeclarationError, StreammlError
-from streamml.records import Role
+from streamml.records import Batch, Role
+from streamml.runtime.access import check_token, protect
 from streamml.runtime.applying import carry_out, open_store, plan
 from streamml.runtime.board import Board
 from streamml.runtime.connection import Connection, wait_for_broker
@@ -31,12 +31,15 @@ from streamml.runtime.figures import Timed, Timing
 from streamml.runtime.follower import Follower
 from streamml.runtime.host import Host, PlaneService
 from streamml.runtime.logs import LogFormat, set_up_logs
+from streamml.runtime.memory import Tidy, calm_collector
 from streamml.runtime.monitoring import Sources
 from streamml.runtime.plane import Plane as KafkaPlane
 from streamml.runtime.registry import SchemaStore
-from streamml.runtime.registry_arrivals import Arrivals
+from streamml.runtime.registry_arrivals import Arrivals, Upgrades
 from streamml.runtime.staleness import Staleness
-from streamml.runtime.web import add_routes, free_port, listen, serve_on
+from streamml.runtime.topic_watch import TopicWatch
+from streamml.runtime.web import add_routes, listen, may_listen, serve_on
+from streamml.snapshots import key_of
 from streamml.topology import Topology, load_topology
 
 log = logging.getLogger("streamml")
@@ -48,7 +51,8 @@ RECENT_METRICS = 256
 class WorkerOptions:
     """What `streamml run` takes. `only` holds task names; empty means all, and `learn` stands for all learners.
 
-    `web_port` 0 picks a free port; `wait` is how long to wait for a broker, in s; `data_dir` is for Faust's files.
+    `web_port` 0 picks a free port; `web_token` is what its readers must show, see `runtime.access`; `wait` is how long
+    to wait for a broker, in s; `data_dir` is where state that is declared to lie on disk is kept.
     """
 
     topology: str
@@ -59,9 +63,10 @@ class WorkerOptions:
     web_port: int = 8066
     log_level: str = "INFO"
     log_format: LogFormat = "auto"
+    web_token: str | None = field(default=None, repr=False)
     signing_key: bytes | None = field(default=None, repr=False)
     wait: float = 60.0
-    data_dir: Path | None = None
+    data_dir: Path = Path(".streamml/state")
 
 
 def run_worker(options: WorkerOptions) -> int:
@@ -95,15 +100,6 @@ class SaidOnce(logging.Filter):
         return not (record.levelno == logging.WARNING and line.endswith(tuple(self._errors)))
 
 
-def calm_collector() -> None:
-    """Look for cycles less often: what flows through a worker is made of plain values that die by themselves, and a
-    full
-    collection would walk over every event that waits for its label."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(100_000, 50, 100)
-
-
 def check_hash_seed() -> None:
     """Raises StreammlError unless this process hashes strings as every other one does, since models depend on it."""
     if os.environ.get("PYTHONHASHSEED") != "0":
@@ -135,7 +131,8 @@ async def prepare(topology: Topology, connection: Connection, store: SchemaStore
 
 async def work(options: WorkerOptions, topology: Topology, chosen: Sequence[str]) -> int:
     """The worker's life in a running loop; the exit code."""
-    free_port(options.web_host, options.web_port)  # A port in use is said before the wait; it is taken in `_serve`.
+    # A port in use is said before the wait; it is taken in `_serve`.
+    may_listen(options.web_host, options.web_port, options.web_token)
     await wait_for_broker(options.connection, options.wait)
     store = open_store(topology.name, options.connection, options.registry)
     try:
@@ -153,9 +150,11 @@ async def _serve(
     store: SchemaStore,
 ) -> int:
     live = LiveModels(topology.champion)
-    tasks = [task for task in build_tasks(topology, catalog, live, options.signing_key) if task.name in chosen]
+    key = None if options.signing_key is None else key_of(options.signing_key, topology.name)
+    built = build_tasks(topology, catalog, live, key, state_dir=options.data_dir / topology.name)
+    tasks = [task for task in built if task.name in chosen]
     timings = {task.name: Timing() for task in tasks}
-    planes = build_planes(topology, options.connection, tasks, timings, store)
+    planes = build_planes(topology, options.connection, tasks, timings, store, catalog)
     learners = {
         plane.task.name.removeprefix("learn:"): plane for plane in planes if plane.task.name.startswith("learn:")
     }
@@ -166,7 +165,7 @@ async def _serve(
             options.connection,
             live,
             catalog.codec("models"),
-            options.signing_key,
+            key,
             leads=lambda model: model in learners and bool(learners[model].sessions),
         )
         if "score" in chosen
@@ -193,16 +192,36 @@ async def _serve(
         tempfile.TemporaryDirectory(prefix="streamml-") as scratch,
         listen(options.web_host, options.web_port) as listener,
     ):
-        app = App(group, options.connection, options.web_host, listener.port, options.data_dir or Path(scratch))
+        check_token(options.web_host, listener.addresses, options.web_token)
+        app = App(group, options.connection, options.web_host, listener.port, Path(scratch))
         serve_on(cast(WebServer, app.web), listener)
         for each in feeds:
             follow(app, each)
 
-        service = PlaneService(sources, lambda line: host.fail(line), staleness.note)
+        watch = TopicWatch(options.connection, topics_of(topology, tasks))
+        tidy = Tidy()
+
+        def each_second() -> None:
+            staleness.note()
+            tidy()
+
+        service = PlaneService(sources, lambda line: host.fail(line), each_second, watch)
         host = Host(app, service)
-        add_routes(cast(WebServer, app.web).web_app.router, sources, lambda: host.failure)
+        site = cast(WebServer, app.web).web_app
+        add_routes(site.router, sources, lambda: host.failure)
+        protect(site, options.web_host, options.web_token)
         log.info("%s: %s; status on http://%s:%d/", topology.name, ", ".join(chosen), options.web_host, listener.port)
         return await host.run()
+
+
+def topics_of(topology: Topology, tasks: Sequence[Task]) -> set[str]:
+    """The topics that a process with these tasks reads or writes."""
+    roles: set[Role] = {"control", "alerts", "metrics"}  # Every process reads these.
+    for task in tasks:
+        roles.update((*task.inputs, *task.outputs, *((task.changelog,) if task.changelog else ())))
+    if any(task.name == "score" for task in tasks):
+        roles.update(("models", "examples"))  # The follower's.
+    return {topology.topic(role) for role in roles}
 
 
 def build_planes(
@@ -211,12 +230,20 @@ def build_planes(
     tasks: Sequence[Task],
     timings: Mapping[str, Timing],
     store: SchemaStore,
+    catalog: Catalog,
 ) -> list[KafkaPlane]:
     """A plane for each task, with a watch on its agents; the locks are shared by all of them."""
     locks: dict[str, asyncio.Lock] = {}
     sources = (("events", topology.events), ("feedback", topology.feedback))
     framed = {role: subject(topology, role) for role, source in sources if source.format == "avro"}
-    arrivals = Arrivals(store, framed) if framed else None
+    ours = {stage.name: [role for role in stage.inputs if role not in dict(sources)] for stage in stages(topology)}
+    prepare: dict[str, Callable[[Batch], Awaitable[None]]] = {
+        name: Upgrades(store, {role: catalog.codec(role).header for role in roles}, catalog.missing, catalog.asked)
+        for name, roles in ours.items()
+        if roles
+    }
+    if framed:
+        prepare["score"] = Arrivals(store, framed)
 
     def timed(task: Task) -> Task:
         build, timing, watched = task.build, timings[task.name], "events" if task.name == "score" else None
@@ -230,7 +257,7 @@ def build_planes(
             wall_clock,
             topology.topic,
             locks,
-            prepare=arrivals if task.name == "score" else None,
+            prepare=prepare.get(task.name),
         )
         for task in tasks
     ]

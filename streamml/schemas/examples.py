@@ -11,18 +11,19 @@ from streamml.schemas.canonical import Avro, expanded
 from streamml.schemas.reading import Decode, Program
 from streamml.schemas.registry import Registry
 from streamml.schemas.resolution import Versions
-from streamml.schemas.wire import header_of
+from streamml.schemas.wire import header_of, schema_id_of
 
 
 class ExampleReader:
-    """`values` are the features as given to `system_schemas`; `registry` lets it read examples of earlier versions
+    """`values` are the features as given to `system_schemas`; `registry` lets it read examples of other versions
     too."""
 
     learnable: Callable[[bytes | None], tuple[Any, dict[str, Any]]]
     """(label value, feature values without the absent ones). Raises DecodeError.
 
     Where all features are required doubles they are the last bytes of the value: the prediction is not decoded, nor
-    looked at.
+    looked at. An example of another version gives the features that its writer had: a model's state follows from the
+    log, whatever is declared now.
     """
 
     served: Callable[[bytes | None], tuple[Any, dict[str, Any]]]
@@ -41,6 +42,8 @@ class ExampleReader:
         tree = expanded(schema, logical=False)
         self._id = schema_id
         self._registry = registry
+        self._name = tree["name"]
+        self._others: dict[int, Callable[[bytes | None], tuple[Any, dict[str, Any]]]] = {}
         self._versions = Versions(tree, self._find, logical=False, finite=False)
         header = header_of(schema_id)
         label, prediction, features = (field["type"] for field in tree["fields"])
@@ -58,44 +61,56 @@ class ExampleReader:
         program = Program()
         value = program.fields(label, only={"value"})["value"]
         result = f"({value}, {program.read(prediction)})"
-        return program.build(header, result, self._older_served, whole=False)
+        return program.build(header, result, self._other_served, whole=False)
 
     def _build_scored(self, label: Avro, prediction: Avro, header: bytes) -> Decode:
         program = Program()
         value = program.fields(label, only={"value"})["value"]
         said = program.fields(prediction, only={"output", "position"})
         result = f"({value}, {said['output']}, {said['position']})"
-        return program.build(header, result, self._older_scored, whole=False)
+        return program.build(header, result, self._other_scored, whole=False)
 
     def _build_tail(self, label: Avro, values: Avro, header: bytes) -> Decode:
         program = Program()
         value = program.read(label["fields"][0]["type"])
         program.jump(f"size - {8 * len(values['fields'])}")
-        return program.build(header, f"({value}, {program.read(values)})", self._older_learnable)
+        return program.build(header, f"({value}, {program.read(values)})", self._other_learnable)
 
     def _build_whole(self, label: Avro, prediction: Avro, features: Avro, header: bytes) -> Decode:
         program = Program()
         value = program.fields(label, only={"value"})["value"]
         program.fields(prediction, only=())
         values = program.fields(features, only={"values"})["values"]
-        return program.build(header, f"({value}, {values})", self._older_learnable)
+        return program.build(header, f"({value}, {values})", self._other_learnable)
 
     def _present(self, data: bytes | None) -> tuple[Any, dict[str, Any]]:
         label, values = self._read(data)
         for name in self._optional:
-            if values[name] is None:
+            if values.get(name, name) is None:  # An example of another version may not have the name at all.
                 del values[name]
         return label, values
 
-    def _older_learnable(self, data: bytes | None) -> tuple[Any, dict[str, Any]]:
-        example = self._versions.decode(data)
-        return example["label"]["value"], example["features"]["values"]
+    def _other_learnable(self, data: bytes | None) -> tuple[Any, dict[str, Any]]:
+        """As its writer saw it: what a model learns does not depend on who reads."""
+        schema_id = schema_id_of(data)
+        read = self._others.get(schema_id)
+        if read is None:
+            schema = expanded(self._find(schema_id), logical=False)
+            if schema["name"] != self._name:
+                raise DecodeError("schema_id", f"schema id {schema_id} is of {schema['name']}; expected {self._name}")
+            features = schema["fields"][-1]["type"]["fields"][-1]["type"]["fields"]
+            values = [
+                (f["name"], "", True) if isinstance(f["type"], list) else (f["name"], f["type"], False)
+                for f in features
+            ]
+            read = self._others[schema_id] = ExampleReader(schema, schema_id, values, self._registry).learnable
+        return read(data)
 
-    def _older_served(self, data: bytes | None) -> tuple[Any, dict[str, Any]]:
+    def _other_served(self, data: bytes | None) -> tuple[Any, dict[str, Any]]:
         example = self._versions.decode(data)
         return example["label"]["value"], example["prediction"]
 
-    def _older_scored(self, data: bytes | None) -> tuple[Any, dict[str, Any], int]:
+    def _other_scored(self, data: bytes | None) -> tuple[Any, dict[str, Any], int]:
         example = self._versions.decode(data)
         return example["label"]["value"], example["prediction"]["output"], example["prediction"]["position"]
 

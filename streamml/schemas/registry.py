@@ -75,6 +75,14 @@ class Registry:
                 f"schema id {schema_id} is unknown; register the schema (`streamml apply`) or pass --registry URL"
             ) from None
 
+    def knows(self, schema_id: int) -> bool:
+        """Whether that id stands for a schema, under whatever subject."""
+        return schema_id in self._schemas
+
+    def id_of(self, subject: str, schema: Mapping[str, Any]) -> int | None:
+        """The id of the newest version of `subject` that is like `schema`; None if none is."""
+        return next((i for _, i, known in reversed(self.versions(subject)) if alike(known, schema)), None)
+
     def latest(self, subject: str) -> Version | None:
         """The newest version of `subject`; None if it has none."""
         versions = self._subjects.get(subject)

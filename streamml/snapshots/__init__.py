@@ -4,7 +4,7 @@ from streamml.snapshots.allowed import Allowed, allow
 from streamml.snapshots.assembler import Assembler, Snapshot
 from streamml.snapshots.environment import differences, environment
 from streamml.snapshots.pickling import dumps, loads
-from streamml.snapshots.sealing import CHUNK, seal
+from streamml.snapshots.sealing import CHUNK, key_of, seal
 from streamml.snapshots.seeds import seeded
 from streamml.snapshots.structure import structure
 
@@ -17,6 +17,7 @@ __all__ = [
     "differences",
     "dumps",
     "environment",
+    "key_of",
     "loads",
     "seal",
     "seeded",

@@ -7,7 +7,7 @@ import hmac
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from streamml.errors import SnapshotError
+from streamml.errors import ForeignSnapshot, SnapshotError
 from streamml.snapshots.environment import differences, environment
 from streamml.snapshots.sealing import CHUNK, FORMAT, canonical, signature
 
@@ -41,9 +41,11 @@ class Assembler:
         header, chunk, part = dict(record["header"]), record["chunk"], record["payload"]
         name = f"the snapshot of {header['model']} at {header['position']}"
         if header["format"] != FORMAT:
-            raise SnapshotError(
+            raise ForeignSnapshot(
                 f"{name} has format {header['format']}, this version reads {FORMAT}; replaying the log instead"
             )
+        # At once, before anything of it is kept: who cannot sign must not fill the memory either.
+        self._authenticate(name, header)
         if not 0 <= chunk < header["chunks"] or len(part) > CHUNK:
             raise SnapshotError(f"{name} has a chunk {chunk} that its header rules out; replaying the log instead")
         which = (canonical(header), header["signature"])
@@ -58,7 +60,7 @@ class Assembler:
         self._verify(name, header, payload)
         return Snapshot(header, payload)
 
-    def _verify(self, name: str, header: dict[str, Any], payload: bytes) -> None:
+    def _authenticate(self, name: str, header: dict[str, Any]) -> None:
         signed = header["signature"]
         if self._key is not None:
             if signed is None:
@@ -67,10 +69,13 @@ class Assembler:
                 raise SnapshotError(
                     f"{name} is not signed with this STREAMML_SIGNING_KEY, or was altered; replaying the log instead"
                 )
+
+    @staticmethod
+    def _verify(name: str, header: dict[str, Any], payload: bytes) -> None:
         if len(payload) != header["size"] or hashlib.sha256(payload).hexdigest() != header["sha256"]:
             raise SnapshotError(
                 f"{name} is torn: its bytes do not have the hash in its header; replaying the log instead"
             )
         found = differences(header["environment"], environment())
         if found:
-            raise SnapshotError(f"{name} is of another environment: {', '.join(found)}; replaying the log instead")
+            raise ForeignSnapshot(f"{name} is of another environment: {', '.join(found)}; replaying the log instead")

@@ -47,6 +47,11 @@ def seal(
     ]
 
 
+def key_of(secret: bytes, app: str) -> bytes:
+    """The signing key of one application: what is signed for another one under the same secret is forged here."""
+    return hmac.new(secret, b"streamml snapshots of " + app.encode(), hashlib.sha256).digest()
+
+
 def signature(header: Mapping[str, Any], key: bytes) -> str:
     """HMAC-SHA256 (RFC 2104) over the header without its signature, as JSON with sorted keys; hexadecimal."""
     return hmac.new(key, canonical(header).encode(), hashlib.sha256).hexdigest()

@@ -50,6 +50,9 @@ class Feedback:
     dropped or quarantined. `missing` (no label within the horizon): the event is dropped from learning, or learned
     with an `Assume`d label. Each is counted whatever its policy. `idle`: a label stream that is silent for so long
     (wall clock) no longer holds back expiry.
+
+    `store`: where the events that wait for their labels are kept, `memory` (about 1 kB each) or `disk`, for millions of
+    them: a cache of the changelog in the worker's `--data-dir`, whose loss costs time only.
     """
 
     schema: Schema
@@ -64,3 +67,4 @@ class Feedback:
     orphan: Literal["drop", "quarantine"] = "drop"
     missing: Literal["drop"] | Assume = "drop"
     idle: timedelta = field(default=timedelta(minutes=5))
+    store: Literal["memory", "disk"] = "memory"

@@ -10,9 +10,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamml.agents.match import Match
-from streamml.agents.match.entry import Entry, WaitingLabel, decode, encode
+from streamml.agents.match.entry import (
+    CLOCK,
+    PACK,
+    Entry,
+    WaitingLabel,
+    decode,
+    decode_pack,
+    encode,
+    encode_pack,
+    limit_of,
+)
 from streamml.agents.quarantine import Quarantine
 from streamml.records import LogRecord, TopicPartition, Writes
+from streamml.stores import Store
 from streamml.topology import Assume, Feedback
 
 HORIZON, GRACE = 100, 10
@@ -26,7 +37,7 @@ class Frame:
         return repr(sorted(value.items())).encode()
 
 
-def match(missing: Any = "drop", refuse: Any = "drop") -> Match:
+def match(missing: Any = "drop", refuse: Any = "drop", store: Store | None = None) -> Match:
     feedback = Feedback(
         "none",
         id="id",
@@ -44,6 +55,7 @@ def match(missing: Any = "drop", refuse: Any = "drop") -> Match:
         lambda label, prediction, features: b"|".join((label, prediction, features)),
         lambda key, time, value: f"{value}@{time}".encode(),
         Quarantine(Frame(), "match"),
+        store,
     )
 
 
@@ -228,10 +240,17 @@ def test_a_crash_between_any_two_commits_changes_nothing(
             changelog.append(LogRecord("changelog", 0, len(changelog), time, key, value))
         if data.draw(st.booleans()):
             agent = match(missing)
-            compacted = {r.key: r for r in changelog} if data.draw(st.booleans()) else None
-            agent.restore(list(compacted.values()) if compacted is not None else changelog)
+            changelog = compacted(changelog, data.draw(st.integers(0, len(changelog))), data.draw(st.booleans()))
+            agent.restore(changelog)
             agent.resume({})
     assert got == expected
+
+
+def compacted(log: list[LogRecord], end: int, deleting: bool) -> list[LogRecord]:
+    """A log as Kafka's cleaner leaves it, which has come as far as `end`; `deleting` the tombstones, too."""
+    last = {record.key: record.offset for record in log[:end]}
+    kept = [record for record in log[:end] if last[record.key] == record.offset]
+    return [record for record in kept if record.value is not None or not deleting] + log[end:]
 
 
 @given(
@@ -247,6 +266,28 @@ def test_a_crash_between_any_two_commits_changes_nothing(
 def test_an_entry_survives_its_bytes(parts: tuple[Any, ...]) -> None:
     entry = Entry()
     entry.features, entry.prediction, entry.label, entry.event_time, entry.waiting = parts
+    entry.saved = True
     back = decode(encode(entry))
-    assert isinstance(back, Entry)
     assert [getattr(back, name) for name in Entry.__slots__] == [getattr(entry, name) for name in Entry.__slots__]
+
+
+@given(st.dictionaries(st.binary(max_size=70), st.integers(-(1 << 62), 1 << 62), min_size=1), times)
+def test_a_pack_survives_its_bytes(deadlines: dict[bytes, int], limit: int) -> None:
+    key, value = encode_pack(list(deadlines.items()), limit)
+    assert list(decode_pack(value).items()) == list(deadlines.items())
+    assert limit_of(key) == limit
+
+
+def test_a_settled_id_leaves_nothing_behind_once_its_deadline_has_passed() -> None:
+    agent = match()
+    changelog: dict[bytes | None, bytes | None] = {}
+    for name in range(20):
+        parts = event(str(name), name)
+        steps = [{role: [parts[role]]} for role in parts]
+        for batch in [*steps, {"labels": [label(str(name), name + 1)]}]:
+            agent.step(batch, 0)
+            changelog |= {key: value for key, value, _, _ in agent.checkpoint(0).get("match-changelog", [])}
+    assert len([key for key, value in changelog.items() if (key or b"").startswith(PACK) and value is not None]) >= 1
+    agent.step({"features": [event("far", 10_000)["features"]], "labels": [label("far", 10_001)]}, 0)
+    changelog |= {key: value for key, value, _, _ in agent.checkpoint(0)["match-changelog"]}
+    assert {key for key, value in changelog.items() if value is not None} == {CLOCK, b"far"}

@@ -31,7 +31,7 @@ MISTAKES = {
     "transform=None": "transform is None; it must be Transform(...)",
     "events=None": "events is None; it must be Events(...)",
     'events=Events([1], id="id", time="at")': "events.schema is [1] (a list); it must be the name of a schema",
-    'models=(Model("serving", lr),)': "the model name 'serving' is one of our own (served, serving)",
+    'models=(Model("serving", lr),)': "the model name 'serving' is one of our own (served, serving, snapshots)",
     'models=(Model("bad", lambda: exit(4)),)': "build() raises SystemExit: 4",
     'detectors=(ErrorDrift("staleness", river("drift").ADWIN),)': "the detector name 'staleness' is one of our own",
     'detectors=(ErrorDrift("bad", lambda: exit(4)),)': "detector bad cannot be checked, it raises SystemExit: 4",

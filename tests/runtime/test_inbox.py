@@ -43,3 +43,41 @@ def test_inputs_advance_in_proportion() -> None:
     batch, _ = inbox.take(100)
     assert {role: len(records) for role, records in batch.items()} == {"a": 90, "b": 10}
     assert (inbox.waiting(A0), inbox.waiting(B0), inbox.waiting(A1)) == (810, 90, 0)
+
+
+def at(tp: TopicPartition, *times: int) -> list[LogRecord]:
+    return [LogRecord(tp.topic, tp.partition, offset, time, None, None) for offset, time in enumerate(times)]
+
+
+def test_aligned_inputs_advance_by_the_times_of_their_records() -> None:
+    inbox = Inbox({A0: "a", B0: "b"}, ("a", "b"), aligned=True)
+    inbox.put({A0: at(A0, 10, 20, 30), B0: at(B0, *range(100))})
+    assert not inbox.exhausted()
+    batch, offsets = inbox.take(1_000)
+    assert {role: [r.timestamp for r in records] for role, records in batch.items()} == {
+        "a": [10, 20, 30],
+        "b": list(range(31)),
+    }
+    assert offsets == {A0: 3, B0: 31}
+    assert [*inbox.exhausted()] == [A0]
+    inbox.put({A0: at(A0, 40, 90)})
+    batch, _ = inbox.take(1_000)
+    assert [r.timestamp for r in batch["b"]] == list(range(31, 91))
+    # Of the other one there is nothing more: it holds up nothing.
+    batch, _ = inbox.take(1_000)
+    assert [r.timestamp for r in batch["b"]] == list(range(91, 100))
+    assert not inbox.size
+
+
+@given(st.lists(st.integers(0, 9), max_size=30), st.lists(st.integers(0, 9), max_size=30), st.integers(1, 20))
+def test_aligned_or_not_everything_is_taken_whatever_the_times(a: list[int], b: list[int], limit: int) -> None:
+    inbox = Inbox({A0: "a", B0: "b"}, ("a", "b"), aligned=True)
+    inbox.put({A0: at(A0, *a), B0: at(B0, *b)})
+    found: dict[str, list[int]] = {"a": [], "b": []}
+    while inbox.size:
+        before = inbox.size
+        batch, _ = inbox.take(limit)
+        assert inbox.size < before
+        for role, records in batch.items():
+            found[role] += [r.timestamp for r in records]
+    assert found == {"a": a, "b": b}

@@ -45,6 +45,7 @@ def test_a_library_is_heard_only_when_it_repeats_itself(root: logging.Logger) ->
     lines = out.getvalue().splitlines()
     assert len(lines) == 3
     assert lines[0].endswith("Unable connect to node with id 2 (and again)")
+    assert "WARNING" in lines[0], "what it retries is no error of the worker"
 
 
 def test_a_flood_is_told_again_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,7 +48,9 @@ class Broker:
         return dict.fromkeys(tps, self._end)
 
 
-async def open_at(broker: Broker) -> dict[TopicPartition, int]:
+async def open_at(broker: Broker, state_at: int = 0) -> dict[TopicPartition, int]:
+    """`state_at`: the offset that the agent's own state has reached."""
+
     class Noting(Echo):
         def __init__(self, unit: int) -> None:
             super().__init__(unit)
@@ -56,7 +58,7 @@ async def open_at(broker: Broker) -> dict[TopicPartition, int]:
 
         def resume(self, committed: Offsets) -> Offsets:
             broker.asked.append("resume")
-            return committed
+            return {tp: max(offset, state_at) for tp, offset in committed.items()}
 
     task = Task("echo", ("in",), ("out",), "partition", Noting)
     context = Context(
@@ -90,3 +92,11 @@ async def test_a_topic_made_anew_is_told(monkeypatch: pytest.MonkeyPatch) -> Non
         BrokerError, match=r"app.in/0 ends at offset 2 but app.echo committed 7: the topic was made anew"
     ):
         await open_at(Broker(committed=7, begin=0, end=2))
+    with pytest.raises(
+        BrokerError, match=r"app.in/0 ends at offset 2 but app.echo has a state at 7: the topic was made"
+    ):
+        await open_at(Broker(committed=None, begin=0, end=2), state_at=7)
+
+
+async def test_a_state_ahead_of_expired_offsets_is_read_on_from() -> None:
+    assert await open_at(Broker(committed=None, begin=0, end=9), state_at=7) == {IN: 7}

@@ -10,7 +10,7 @@ import pytest
 from streamml.errors import DecodeError, RegistryError
 from streamml.records import LogRecord
 from streamml.runtime.registry import Change, Strays
-from streamml.runtime.registry_arrivals import Arrivals
+from streamml.runtime.registry_arrivals import Arrivals, Upgrades
 from streamml.schemas import Codec, EventReader, Registry
 
 SUBJECT = "shop.events-value"
@@ -142,3 +142,26 @@ def test_stray_ids_are_left_alone_for_a_while() -> None:
     assert strays.without({1, 2}, SUBJECT) == {1}
     strays.add([3, 4, 5], SUBJECT)
     assert strays.without({2, 3, 4, 5}, SUBJECT) == {2}
+
+
+async def test_a_later_version_of_our_own_topics_has_all_versions_read_once() -> None:
+    store = Store({})
+    loaded = 0
+
+    async def load() -> None:
+        nonlocal loaded
+        loaded += 1
+
+    store.load = load  # type: ignore[method-assign]  # Counts, and does nothing else as before.
+    own = Codec(V1, await store.register(SUBJECT, V1)).encode({"id": "a"})
+    later = Codec(V2, 77).encode({"id": "b", "tax": 1.0})
+    missing, asked = set[int](), set[int]()
+    upgrades = Upgrades(store, {"features": own[:5]}, missing, asked)
+    for values in ((own, own), (None, b"no header"), (own, later), (later,)):
+        await upgrades(batch(*values, role="features"))
+    await upgrades(batch(later, role="events"))
+    assert loaded == 1
+
+    missing.add(5)
+    await upgrades(batch(own, role="features"))
+    assert (loaded, missing, asked) == (2, set(), {5})

@@ -122,6 +122,12 @@ def test_examples_of_an_earlier_version_are_read_through_the_registry() -> None:
     assert reader.scored(data) == ("UP", PREDICTION["output"], 0)
     with pytest.raises(DecodeError, match=f"schema id {first}; expected {second}"):
         ExampleReader(new, second, new_values).learnable(data)
+    # And one that declares fewer features learns all that the model of this log has learned.
+    example = {**example, "features": seen(x=1.5, y=2.5)}
+    assert ExampleReader(old, first, old_values, registry).learnable(Codec(new, second).encode(example)) == (
+        "UP",
+        {"x": 1.5, "y": 2.5},
+    )
 
 
 @pytest.mark.parametrize("data", [None, b"", b"\0\0\0\0\5x", b"\1\0\0\0\4", b"\0\0\0\0\4", b"\0\0\0\0\4\4UP"])

@@ -106,13 +106,29 @@ def read_all(
 
     In read_committed the end is the last stable offset: messages behind an open transaction are not waited for.
     """
+    found = list(stream(bootstrap, topic, isolation=isolation, timeout=timeout))
+    return sorted(found, key=lambda message: (message.partition() or 0, message.offset() or 0))
+
+
+def stream(
+    bootstrap: str,
+    topic: str,
+    partition: int | None = None,
+    *,
+    isolation: Literal["read_committed", "read_uncommitted"] = "read_committed",
+    timeout: float = 60.0,
+) -> Iterator[Message]:
+    """The same one by one, of one partition or of all: each partition in order, one beside the other.
+
+    `timeout` bounds how long nothing may come.
+    """
     with _reader(bootstrap, isolation) as reader:
         known = reader.list_topics(topic, timeout=30).topics[topic]
         if known.error is not None:
             raise KafkaException(known.error)
-        parts = [TopicPartition(topic, number, OFFSET_BEGINNING) for number in known.partitions]
+        numbers = known.partitions if partition is None else [partition]
+        parts = [TopicPartition(topic, number, OFFSET_BEGINNING) for number in numbers]
         ends = {part.partition: _end(reader, part) for part in parts}
-        found: list[Message] = []
         open_ = {number for number, end in ends.items() if end > 0}
         reader.assign([part for part in parts if part.partition in open_])
         until = time.monotonic() + timeout
@@ -129,7 +145,7 @@ def read_all(
                 error = message.error()
                 if error is None:
                     if offset < ends[number]:
-                        found.append(message)
+                        yield message
                     position = offset + 1
                 elif error.code() == KafkaError._PARTITION_EOF:
                     position = offset  # behind any markers, which are never delivered
@@ -137,7 +153,8 @@ def read_all(
                     raise KafkaException(error)
                 if position >= ends[number]:
                     open_.discard(number)
-    return sorted(found, key=lambda message: (message.partition() or 0, message.offset() or 0))
+            if first is not None:
+                until = time.monotonic() + timeout
 
 
 @contextmanager

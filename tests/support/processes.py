@@ -59,6 +59,20 @@ class Process:
             if wanted in line:
                 return line
 
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    @property
+    def code(self) -> int | None:
+        """Its exit code; None while it runs."""
+        return self._process.poll()
+
+    def tell(self, number: int) -> None:
+        """Send it a signal, if it still runs."""
+        self._process.send_signal(number)
+
     def end(self, number: signal.Signals | None = None, patience: float = PATIENCE) -> int:
         """The exit code, after the signal if one is given."""
         if number is not None:

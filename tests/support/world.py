@@ -7,6 +7,7 @@ import dataclasses
 import threading
 from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import orjson
@@ -108,8 +109,11 @@ class MemoryWorld:
 class KafkaWorld:
     """The runtime's planes on a real broker, in an event loop of their own; an independent client reads."""
 
-    def __init__(self, topology: Topology, bootstrap: str, clock: ManualClock | None = None) -> None:
+    def __init__(
+        self, topology: Topology, bootstrap: str, clock: ManualClock | None = None, state_dir: Path | None = None
+    ) -> None:
         self.topology = topology
+        self._state_dir = state_dir
         self.clock = clock or ManualClock()
         self.catalog = Catalog.in_memory(topology)
         self._bootstrap = bootstrap
@@ -127,7 +131,7 @@ class KafkaWorld:
     async def _start(self) -> None:
         self.live = LiveModels(self.topology.champion)
         locks: dict[str, asyncio.Lock] = {}
-        tasks = build_tasks(self.topology, self.catalog, self.live)
+        tasks = build_tasks(self.topology, self.catalog, self.live, state_dir=self._state_dir)
         tasks.sort(key=lambda task: task.name == "score")
         for task in tasks:
             if task.name == "score":
@@ -202,6 +206,10 @@ class KafkaWorld:
     def predicted(self, count: int) -> None:
         score = self._planes[-1]
         self._call(self._wait(lambda: sum(_scored(s) for s in score.sessions.values()) >= count))
+
+    def plane(self, task: str) -> Plane:
+        """The plane at work on the task."""
+        return next(plane for plane in self._planes if plane.task.name == task)
 
     def raw(self, role: Role) -> list[Any]:
         return [_Raw(m.key(), m.value(), m.headers() or []) for m in self._messages(role)]

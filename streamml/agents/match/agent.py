@@ -19,20 +19,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from streamml.agents.agent import Offsets, Reading
-from streamml.agents.match.deadlines import Deadlines
-from streamml.agents.match.entry import (
-    CLOCK,
-    Entry,
-    WaitingLabel,
-    decode,
-    decode_marks,
-    encode,
-    encode_done,
-    encode_marks,
-)
+from streamml.agents.agent import Local, Offsets, Reading
+from streamml.agents.match.entry import CLOCK, Entry, WaitingLabel
+from streamml.agents.match.paged import PagedState
+from streamml.agents.match.state import START, State
 from streamml.agents.quarantine import Quarantine
 from streamml.records import Batch, LogRecord, Record, TopicPartition, Write, Writes
+from streamml.stores import Store
 from streamml.topology import Assume, Feedback
 
 CHANGELOG = "match-changelog"
@@ -46,7 +39,6 @@ MakeLabel = Callable[[bytes, int, object], bytes]
 Label = tuple[int, int, int, bytes]
 """(time, watermark before it, offset, framed value): what `WaitingLabel` names."""
 
-_START = -(1 << 62)
 _OUTCOMES = (
     "matched",
     "late",
@@ -61,7 +53,8 @@ _OUTCOMES = (
 
 
 class Match:
-    """One partition of the join; see the law above. `labels` names the partition that the labels come from."""
+    """One partition of the join; see the law above. `labels` names the partition that the labels come from; with a
+    `store` most of the state lies on disk."""
 
     def __init__(
         self,
@@ -70,6 +63,7 @@ class Match:
         splice: Splice,
         make_label: MakeLabel,
         quarantine: Quarantine,
+        store: Store | None = None,
     ) -> None:
         self._policies = {"late": feedback.late, "early": feedback.orphan, "orphan": feedback.orphan}
         self._doubled_policy = feedback.doubled
@@ -82,47 +76,26 @@ class Match:
         self._grace = int(feedback.grace.total_seconds() * 1000)
         self._span = self._horizon + self._grace
         self._idle = int(feedback.idle.total_seconds() * 1000)
-        self._entries: dict[bytes, Entry] = {}
-        self._done: dict[bytes, int] = {}
-        self._unlabelled = Deadlines(self._span)
-        self._unclaimed = Deadlines(self._span)
-        self._settled = Deadlines(self._span)
-        self._dirty: dict[bytes, None] = {}
-        self._features_mark = _START
-        self._labels_mark = _START
-        self._saved_marks = (_START, _START)
+        wait = self._span + self._grace
+        paged = PagedState(self._span, wait, store) if store else None
+        self.local: Local | None = paged
+        self._state = state = paged or State(self._span, wait)
+        self._entries, self._done, self._changed = state.entries, state.done, state.changed
+        self._unlabelled, self._unclaimed = state.unlabelled, state.unclaimed
         self._last_label_at: int | None = None
         self._examples: list[Write] = []
         self._refused: list[Write] = []
         self.counts = dict.fromkeys(_OUTCOMES, 0)
 
     def restore(self, records: Sequence[Record]) -> None:
-        for record in records:
-            key, value = record.key or CLOCK, record.value
-            if key == CLOCK:
-                if value is not None:
-                    self._saved_marks = self._features_mark, self._labels_mark = decode_marks(value)
-                continue
-            self._entries.pop(key, None)
-            self._done.pop(key, None)
-            if value is not None:
-                state = decode(value)
-                if isinstance(state, Entry):
-                    self._entries[key] = state
-                else:
-                    self._done[key] = state
+        self._state.restore(records)
 
     def resume(self, committed: Offsets) -> Offsets:
-        for key, entry in self._entries.items():
-            for waiting in entry.waiting:
-                self._unclaimed.add(waiting.time + self._span + self._grace, key)
-            if entry.features is not None and entry.label is None:
-                self._unlabelled.add(entry.event_time + self._span, key)
-        for key, deadline in self._done.items():
-            self._settled.add(deadline, key)
+        self._state.resume()
         return committed
 
     def step(self, batch: Batch, now: int) -> Writes:
+        self._state.begin(batch)
         for record in batch.get("features", ()):
             self._on_features(record, now)
         for record in batch.get("predictions", ()):
@@ -131,7 +104,7 @@ class Match:
         for record in labels:
             self._on_label(record, now)
         self._pass_idle_labels(bool(labels), now)
-        self._forget()
+        self._let_go(now)
         writes: Writes = {}
         if self._examples:
             writes["examples"], self._examples = self._examples, []
@@ -140,28 +113,14 @@ class Match:
         return writes
 
     def checkpoint(self, now: int) -> Writes:
-        marks = (self._features_mark, self._labels_mark)
-        if not self._dirty and marks == self._saved_marks:
-            return {}
-        changes: list[Write] = []
-        entries, done = self._entries, self._done
-        for key in self._dirty:
-            if (deadline := done.get(key)) is not None:
-                changes.append((key, encode_done(deadline), now, ()))
-            elif (entry := entries.get(key)) is not None:
-                changes.append((key, encode(entry), now, ()))
-            else:
-                changes.append((key, None, now, ()))
-        changes.append((CLOCK, encode_marks(*marks), now, ()))
-        self._saved_marks = marks
-        self._dirty = {}
-        return {CHANGELOG: changes}
+        changes = self._state.checkpoint(now)
+        return {CHANGELOG: changes} if changes else {}
 
     def observe(self) -> Iterable[Reading]:
-        yield Reading("pending", (), len(self._entries))
-        yield Reading("settled", (), len(self._done))
-        for stream, mark in (("features", self._features_mark), ("labels", self._labels_mark)):
-            if mark != _START:
+        yield Reading("pending", (), self._state.pending)
+        yield Reading("settled", (), self._state.settled)
+        for stream, mark in (("features", self._state.features_mark), ("labels", self._state.labels_mark)):
+            if mark != START:
                 yield Reading("watermark_ms", (("stream", stream),), mark)
         for outcome, count in self.counts.items():
             yield Reading("match_total", (("outcome", outcome),), count)
@@ -171,9 +130,9 @@ class Match:
     # The three inputs.
 
     def _on_features(self, record: Record, now: int) -> None:
-        key, time, mark = record.key or CLOCK, record.timestamp, self._features_mark
+        key, time, mark = record.key or CLOCK, record.timestamp, self._state.features_mark
         if time > mark:
-            self._features_mark = time
+            self._state.features_mark = time
             if time >= self._unclaimed.next_at:
                 self._expire_unclaimed(now)
         entry = self._entries.get(key)
@@ -189,14 +148,14 @@ class Match:
         if entry is None:
             entry = self._entries[key] = Entry()
         entry.features, entry.event_time = record.value, time
-        self._dirty[key] = None
+        self._changed[key] = entry
         if entry.waiting:
             waiting, entry.waiting = entry.waiting, []
             for label in waiting:
                 self._meet(key, entry, label, now)
         if entry.label is None:
             self._unlabelled.add(time + self._span, key)
-            if self._labels_mark >= self._unlabelled.next_at:
+            if self._state.labels_mark >= self._unlabelled.next_at:
                 self._expire_unlabelled()
         else:
             self._complete(key, entry)
@@ -204,24 +163,26 @@ class Match:
     def _on_prediction(self, record: Record) -> None:
         key = record.key or CLOCK
         entry = self._entries.get(key)
-        if entry is None:
-            if key in self._done or self._features_mark > record.timestamp + self._span:
-                return
-            entry = self._entries[key] = Entry()
-        elif entry.prediction is not None:
+        if entry is not None and entry.prediction is not None:
             return
+        if entry is None or entry.features is None:
+            # Also where a label waits: the prediction of a stale event would be left behind when that label goes.
+            if key in self._done or self._state.features_mark > record.timestamp + self._span:
+                return
+            if entry is None:
+                entry = self._entries[key] = Entry()
         entry.prediction = record.value
-        self._dirty[key] = None
+        self._changed[key] = entry
         if entry.label is not None:
             self._complete(key, entry)
-        elif entry.features is not None and self._labels_mark > (due := entry.event_time + self._span):
+        elif entry.features is not None and self._state.labels_mark > (due := entry.event_time + self._span):
             self._unlabelled.add(due, key)
             self._expire_unlabelled()
 
     def _on_label(self, record: Record, now: int) -> None:
-        key, time, mark = record.key or CLOCK, record.timestamp, self._labels_mark
+        key, time, mark = record.key or CLOCK, record.timestamp, self._state.labels_mark
         if time > mark:
-            self._labels_mark = time
+            self._state.labels_mark = time
             if time >= self._unlabelled.next_at:
                 self._expire_unlabelled()
         label = (time, mark, record.offset, record.value or b"")
@@ -234,13 +195,13 @@ class Match:
             return
         entry = self._entries.get(key)
         if entry is None:
-            if self._features_mark > time + self._span + self._grace:
+            if self._state.features_mark > time + self._span + self._grace:
                 self._refuse(key, label, "orphan", now)
                 return
             entry = self._entries[key] = Entry()
         if entry.features is None:
             entry.waiting.append(WaitingLabel(*label))
-            self._dirty[key] = None
+            self._changed[key] = entry
             self._unclaimed.add(time + self._span + self._grace, key)
             return
         self._meet(key, entry, label, now)
@@ -261,7 +222,7 @@ class Match:
             self._refuse(key, label, "late", now)
         else:
             entry.label = value
-            self._dirty[key] = None
+            self._changed[key] = entry
 
     def _complete(self, key: bytes, entry: Entry) -> None:
         if entry.features is None or entry.prediction is None or entry.label is None:
@@ -269,13 +230,7 @@ class Match:
         example = self._splice(entry.label, entry.prediction, entry.features)
         self._examples.append((key, example, entry.event_time, ()))
         self.counts["matched"] += 1
-        self._settle(key, entry.event_time + self._span)
-
-    def _settle(self, key: bytes, deadline: int) -> None:
-        del self._entries[key]
-        self._done[key] = deadline
-        self._settled.add(deadline, key)
-        self._dirty[key] = None
+        self._state.settle(key, entry.event_time + self._span)
 
     def _refuse_double(self, key: bytes, label: Label, now: int) -> None:
         self.counts["doubled_label"] += 1
@@ -300,8 +255,16 @@ class Match:
 
     # What the clocks allow to be forgotten.
 
+    def _let_go(self, now: int) -> None:
+        """Also of what the steps before had no time for."""
+        if self._state.features_mark >= self._unclaimed.next_at:
+            self._expire_unclaimed(now)
+        if self._state.labels_mark >= self._unlabelled.next_at:
+            self._expire_unlabelled()
+        self._state.forget()
+
     def _expire_unlabelled(self) -> None:
-        for key in self._unlabelled.passed(self._labels_mark):
+        for key in self._state.expired(self._unlabelled, self._state.labels_mark):
             entry = self._entries.get(key)
             if entry is None or entry.features is None or entry.label is not None or entry.prediction is None:
                 continue
@@ -312,11 +275,11 @@ class Match:
                 entry.label = self._make_label(key, known, self._missing_policy.value)
                 self._complete(key, entry)
             else:
-                self._settle(key, entry.event_time + self._span)
+                self._state.settle(key, entry.event_time + self._span)
 
     def _expire_unclaimed(self, now: int) -> None:
-        mark = self._features_mark
-        for key in self._unclaimed.passed(mark):
+        mark = self._state.features_mark
+        for key in self._state.expired(self._unclaimed, mark):
             entry = self._entries.get(key)
             if entry is None or not entry.waiting:
                 continue
@@ -327,23 +290,15 @@ class Match:
             self._drop_if_empty(key, entry)
 
     def _drop_if_empty(self, key: bytes, entry: Entry) -> None:
-        self._dirty[key] = None
         if entry.empty:
-            del self._entries[key]
+            self._state.drop(key)
+        else:
+            self._changed[key] = entry
 
     def _pass_idle_labels(self, any_labels: bool, now: int) -> None:
         """A silent label stream no longer holds back expiry: its clock follows that of the events."""
         if any_labels or self._last_label_at is None:
             self._last_label_at = now
-        elif now - self._last_label_at > self._idle and self._features_mark > self._labels_mark:
-            self._labels_mark = self._features_mark
+        elif now - self._last_label_at > self._idle and self._state.features_mark > self._state.labels_mark:
+            self._state.labels_mark = self._state.features_mark
             self._expire_unlabelled()
-
-    def _forget(self) -> None:
-        mark, done, dirty = min(self._features_mark, self._labels_mark), self._done, self._dirty
-        if mark < self._settled.next_at:
-            return
-        for key in self._settled.passed(mark):
-            if done.get(key, mark) < mark:
-                del done[key]
-                dirty[key] = None

@@ -1,17 +1,26 @@
-"""What `match` remembers of one id, and its bytes in the changelog. Law: decode(encode(entry)) is the entry."""
+"""What `match` remembers of an id, and its bytes in the changelog. Law: what is decoded is what was encoded.
+
+An id under way has a record of its own. Settled ids, of which nothing but the name and the deadline matters any more,
+stand together in a pack for each slot of time: a record of its own for each would be written once to say that it is
+settled, and once more to have it forgotten.
+"""
 
 from __future__ import annotations
 
-from struct import Struct
+from collections.abc import Sequence
+from struct import Struct, pack, unpack_from
 from typing import NamedTuple
 
 CLOCK = b""
 """The changelog key of the watermarks; an id is never empty."""
 
+PACK = b"\xff"
+"""How the changelog key of a pack begins; an id is UTF-8, and never begins so."""
+
 _ENTRY = Struct("<BqiiiH")
 _WAITING = Struct("<qqqi")
-_MARKS = Struct("<qq")
-_DONE = Struct("<q")
+_MARKS = Struct("<qqQQ")
+_LIMIT = Struct(">q")
 _NONE = -1
 
 
@@ -25,9 +34,12 @@ class WaitingLabel(NamedTuple):
 
 
 class Entry:
-    """One id on its way to an example. `event_time` (ms) holds once there are features; labels wait until then."""
+    """One id on its way to an example. `event_time` (ms) holds once there are features; labels wait until then.
 
-    __slots__ = ("event_time", "features", "label", "prediction", "waiting")
+    `saved`: the changelog holds a record of it.
+    """
+
+    __slots__ = ("event_time", "features", "label", "prediction", "saved", "waiting")
 
     def __init__(self) -> None:
         self.event_time = 0
@@ -35,6 +47,7 @@ class Entry:
         self.prediction: bytes | None = None
         self.label: bytes | None = None
         self.waiting: list[WaitingLabel] = []
+        self.saved = False
 
     @property
     def empty(self) -> bool:
@@ -63,28 +76,56 @@ def encode(entry: Entry) -> bytes:
     return body
 
 
-def encode_done(deadline: int) -> bytes:
-    """The changelog value of an id whose fate is settled; it is remembered until `deadline` so that doubles are
-    known."""
-    return _DONE.pack(deadline)
+def encode_pack(settled: Sequence[tuple[bytes, int]], limit: int) -> tuple[bytes, bytes]:
+    """The changelog key and value of ids, each with its deadline, all of them before `limit`.
+
+    No other pack has the key: an id is settled once before `limit`.
+    """
+    ids, deadlines = zip(*settled, strict=True)
+    sizes, count = [len(id) for id in ids], len(settled)
+    return PACK + _LIMIT.pack(limit) + ids[0], pack(f"<I{count}q{count}I", count, *deadlines, *sizes) + b"".join(ids)
 
 
-def encode_marks(features_mark: int, labels_mark: int) -> bytes:
+def decode_pack(value: bytes) -> dict[bytes, int]:
+    """The deadline of each id."""
+    (count,) = unpack_from("<I", value)
+    deadlines, sizes = unpack_from(f"<{count}q", value, 4), unpack_from(f"<{count}I", value, 4 + 8 * count)
+    at = 4 + 12 * count
+    found: dict[bytes, int] = {}
+    for deadline, size in zip(deadlines, sizes, strict=True):
+        found[value[at : at + size]] = deadline
+        at += size
+    return found
+
+
+def limit_of(key: bytes) -> int:
+    """The time (ms) before which the deadlines of a pack lie, from its key."""
+    return int(_LIMIT.unpack_from(key, len(PACK))[0])
+
+
+class Clock(NamedTuple):
+    """The record of the clocks, the last one of each checkpoint: both watermarks (ms), and how many ids there are."""
+
+    features_mark: int
+    labels_mark: int
+    pending: int
+    settled: int
+
+
+def encode_clock(clock: Clock) -> bytes:
     """The changelog value of `CLOCK`."""
-    return _MARKS.pack(features_mark, labels_mark)
+    return _MARKS.pack(*clock)
 
 
-def decode_marks(value: bytes) -> tuple[int, int]:
-    """(watermark of features, watermark of labels)."""
-    features_mark, labels_mark = _MARKS.unpack(value)
-    return features_mark, labels_mark
+def decode_clock(value: bytes) -> Clock:
+    """The clock."""
+    return Clock(*_MARKS.unpack(value))
 
 
-def decode(value: bytes) -> Entry | int:
-    """An entry, or the deadline of a settled id."""
-    if len(value) == _DONE.size:
-        return int(_DONE.unpack(value)[0])
+def decode(value: bytes) -> Entry:
+    """The entry, which is saved."""
     entry = Entry()
+    entry.saved = True
     _, entry.event_time, features, prediction, label, waiting = _ENTRY.unpack_from(value)
     at = _ENTRY.size
     for name, size in (("features", features), ("prediction", prediction), ("label", label)):
