@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PYTHONHASHSEED := 0
 
-.PHONY: setup demo test lint check bench lock clean
+.PHONY: setup demo test chaos lint check bench lock clean
 
 $(VENV)/.ready: requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -19,6 +19,9 @@ demo: setup
 
 test: setup lint
 	$(BIN)/python -m pytest $(ARGS)
+
+chaos: setup
+	PYTHONPATH=tests $(BIN)/python -m chaos $(ARGS)
 
 lint: setup
 	$(BIN)/ruff check .

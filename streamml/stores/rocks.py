@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import cast
 
@@ -81,16 +82,21 @@ class Store:
 
     def clear(self) -> None:
         """Start anew, with nothing."""
-        self._db.close()
+        self._close()
         shutil.rmtree(self.folder, ignore_errors=True)
         self._batch = WriteBatch(raw_mode=True)
         self._db = self._open()
 
     def close(self) -> None:
         """Let go of the folder; what was not written is lost."""
-        self._db.close()
+        self._close()
         if self._temporary:
             shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _close(self) -> None:
+        # It flushes, and fails where writing did; RocksDB lets go of the folder all the same.
+        with suppress(Exception):
+            self._db.close()
 
     def _unusable(self, error: Exception) -> StoreError:
         text = " ".join(str(error).split())

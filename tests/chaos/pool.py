@@ -45,6 +45,7 @@ class Member(Worker):
         stack.callback(lambda: self._life.close())
         # The topics are the harness's affair: without `--apply` a worker must say that they are missing.
         command = [word for word in self._arguments[2:] if word != "--apply"]
+        command += ["--data-dir", str(topology.parent / name)]
         self._arguments = ["-m", "chaos.worker", mutant, *command]
 
     @property

@@ -1,7 +1,8 @@
 """The topology under chaos, and what makes it harder. Law: it is defined alike in the workers and in the checker.
 
 A condition is a property of a whole run: `slow` adds a model that takes 2 s for a batch, `big` one whose snapshots have
-8 MB, `unlearnable` gives the champion examples that it raises on, `late` has the topics created after the workers.
+8 MB, `unlearnable` gives the champion examples that it raises on, `late` has the topics created after the workers,
+`disk` keeps the join's state on disk.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ PARTITIONS = 4
 WINDOW = 1_000
 HORIZON_MS = 60_000
 GRACE_MS = 10_000
-CONDITIONS = ("slow", "big", "unlearnable", "late")
+CONDITIONS = ("slow", "big", "unlearnable", "late", "disk")
 
 NAP = "CHAOS_NAP"
 """The environment variable that has `Slow` sleep: set in workers only, as a nap is no part of what a model learns."""
@@ -114,6 +115,7 @@ def storm(name: str, conditions: str = "") -> Topology:
         grace=timedelta(milliseconds=GRACE_MS),
         # Silence of the wall clock is the one thing beside the logs that may change an outcome: not here.
         idle=timedelta(days=3_650),
+        store="disk" if "disk" in given else "memory",
     )
     return replace(
         usual,

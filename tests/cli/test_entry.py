@@ -36,7 +36,7 @@ def test_help_imports_nothing_heavy() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["check", "describe", "apply", "run", "produce", "tail", "broker", "demo", "doctor"]
+    "command", ["check", "describe", "apply", "run", "produce", "tail", "broker", "demo", "doctor", "quarantine", "acl"]
 )
 def test_each_command_has_help(command: str) -> None:
     ran = CliRunner().invoke(app, [command, "--help"], prog_name="streamml")
