@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PYTHONHASHSEED := 0
 
-.PHONY: setup demo test chaos lint check bench lock clean
+.PHONY: setup demo test faults chaos lint check bench lock clean
 
 $(VENV)/.ready: requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -18,7 +18,10 @@ demo: setup
 	@$(BIN)/streamml demo $(ARGS)
 
 test: setup lint
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -m "not faults" $(ARGS)
+
+faults: setup
+	$(BIN)/python -m pytest -m faults $(ARGS)
 
 chaos: setup
 	PYTHONPATH=tests $(BIN)/python -m chaos $(ARGS)

@@ -30,7 +30,7 @@ from streamml.runtime.connection import Connection
 SETTLED = 4.0
 """After a kill, in s: what is answered by then is no longer held up by it."""
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.kafka, pytest.mark.faults, pytest.mark.timeout(300)]
 
 
 @pytest.fixture

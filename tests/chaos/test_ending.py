@@ -9,7 +9,7 @@ import psutil
 import pytest
 from support.processes import running
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.kafka, pytest.mark.faults]
 ARGUMENTS = ("-m", "chaos", "--seed", "5", "--minutes", "3", "--rate", "100", "--workers", "2", "--faults", "none")
 
 

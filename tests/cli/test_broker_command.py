@@ -35,6 +35,7 @@ def test_a_port_in_use_is_one_line(cli: Cli, kafka: str) -> None:
     assert f"use it with --bootstrap {kafka}" in line
 
 
+@pytest.mark.faults
 def test_a_cluster_of_three(cli: Cli) -> None:
     assert "2 brokers cannot lose one" in cli.error("broker", "up", "--brokers", "2", "--port", "0")
     bootstrap = cli.ok("broker", "up", "--brokers", "3", "--port", "0").strip()

@@ -20,6 +20,7 @@ KILLS = {"tally": 7, "join": 7, "fold": 6}
 
 
 @pytest.mark.kafka
+@pytest.mark.faults
 def test_twenty_kills_under_load(kafka: str, app_name: str) -> None:
     def story(task: str) -> None:
         app, dice = f"{app_name}-{task}", random.Random(f"{task}{SEED}")

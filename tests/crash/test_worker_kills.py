@@ -83,6 +83,7 @@ def units(worker: Worker) -> list[int]:
     return next(list(task["units"]) for task in status["tasks"] if task["name"] == "score")
 
 
+@pytest.mark.faults
 def test_two_workers_share_the_partitions_and_one_dies_twice(kafka: str, app_name: str, tmp_path: Path) -> None:
     dice, topology, began = Random(f"pair {SEED}"), weather(app_name), time.monotonic()
     load, shared = Load(kafka, topology, f"pair {SEED}"), []

@@ -27,7 +27,7 @@ from support.processes import Process, eventually, running
 from streamml import Topology
 from streamml.broker import Broker
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.kafka, pytest.mark.faults, pytest.mark.timeout(300)]
 
 AWAY = 20.0
 """How long a broker is missed, in s: longer than sessions and transactions live."""

@@ -16,7 +16,7 @@ from support.processes import Process, eventually, get, get_json, running
 
 from streamml.engine.access import Grant
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.kafka, pytest.mark.faults]
 ROWS = 24
 
 

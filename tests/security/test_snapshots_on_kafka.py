@@ -10,7 +10,7 @@ from security.forging import SECRET, Application
 from support.kafka import produce
 from support.processes import Process, eventually, get
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(480)]
+pytestmark = [pytest.mark.kafka, pytest.mark.faults, pytest.mark.timeout(480)]
 
 
 @pytest.fixture
