@@ -25,13 +25,14 @@ class Purpose(StrEnum):
     apply = "apply"
     produce = "produce"
     tail = "tail"
+    replay = "replay"
 
 
 def acl(
     topology: TopologyPath,
     purpose: Annotated[
         Purpose,
-        typer.Option("--for", help="What the user runs: a worker, apply, a producer, or a reader such as tail."),
+        typer.Option("--for", help="What the user runs: a worker, apply, a producer, a reader such as tail, or replay."),
     ] = Purpose.run,
     principal: Annotated[
         str, typer.Option("--principal", metavar="User:NAME", help="The user as Kafka knows it.")
@@ -56,6 +57,8 @@ def acl(
         grants = access.applier(found, with_registry)
     elif purpose is Purpose.produce:
         grants = access.producer(found, with_registry)
+    elif purpose is Purpose.replay:
+        grants = access.replayer(found, with_registry)
     else:
         grants = access.consumer(found, _roles(found, roles), group, with_registry)
     if json:

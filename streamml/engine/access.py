@@ -84,6 +84,14 @@ def consumer(
     return _sorted([*grants, *_schemas(topology, registry)])
 
 
+def replayer(topology: Topology, registry: bool = False) -> list[Grant]:
+    """What those need who replay refused records: to read what was refused, to put it back, and to say so."""
+    grants = [Grant("topic", topology.topic(role), "Read") for role in ("quarantine", "control")]
+    grants += [Grant("topic", topology.topic(role), "Write") for role in ("events", "feedback", "labels", "control")]
+    grants.append(Grant("transactional-id", f"{topology.name}-quarantine-replay", "Write"))
+    return _sorted([*grants, *_schemas(topology, registry)])
+
+
 def _schemas(topology: Topology, registry: bool) -> Iterable[Grant]:
     """What it takes to look schemas up."""
     return [] if registry else _each("topic", topology.topic("schemas"), "Read", "DescribeConfigs")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from support.tiny import tiny
 
-from streamml.engine.access import Grant, applier, consumer, producer, worker
+from streamml.engine.access import Grant, applier, consumer, producer, replayer, worker
 from streamml.engine.layout import stages, topics
 
 SHOP = tiny("shop")
@@ -65,6 +65,16 @@ def test_outside_writers_and_readers_need_the_least() -> None:
         Grant("group", "team.a", "Read"),
         Grant("topic", "shop.predictions", "Read"),
     ]
+
+
+def test_who_replays_reads_what_was_refused_and_puts_it_back() -> None:
+    grants = replayer(SHOP, registry=True)
+    assert {(g.name.removeprefix("shop."), g.operation) for g in grants if g.resource == "topic"} == {
+        ("quarantine", "Read"),
+        ("control", "Read"),
+        *((role, "Write") for role in ("events", "feedback", "labels", "control")),
+    }
+    assert Grant("transactional-id", "shop-quarantine-replay", "Write") in grants
 
 
 def test_the_table_in_the_docs_is_what_is_derived() -> None:

@@ -12,7 +12,7 @@ from security.secured import Secured, secured
 
 __all__ = ["cli", "declare"]
 
-USERS = ("applier", "worker", "producer", "reader", "stranger")
+USERS = ("applier", "worker", "producer", "reader", "replayer", "stranger")
 
 
 @pytest.fixture(scope="session")

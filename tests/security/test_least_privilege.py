@@ -55,6 +55,7 @@ class Shop:
         for n in range(ROWS):
             events.append(f"{n},{1_700_000_000_000 + n * 1_000},{n % 7},")
             feedback.append(f"{n},{'true' if n % 7 > 3 else 'false'},{1_700_000_000_500 + n * 1_000}")
+        events.append("far,4102444800000,1,")  # In the year 2100: refused.
         (self.cli.folder / "events.csv").write_text("\n".join(events) + "\n")
         (self.cli.folder / "feedback.csv").write_text("\n".join(feedback) + "\n")
 
@@ -96,6 +97,13 @@ def test_what_is_listed_is_enough_for_everyone(shop: Shop) -> None:
     assert not [line for line in process.lines if " ERROR " in line or " WARNING " in line]
     predictions, examples = shop.read("reader", "predictions"), shop.read("reader", "examples")
     assert (len(predictions), len(examples), learned) == (ROWS, ROWS, ROWS)
+    shop.allow("replayer", "--for", "replay")
+    properties = ("--properties", str(shop.broker.properties("replayer")))
+    for _ in range(2):
+        replay = shop.cli.run("quarantine", "replay", shop.file, "--yes", *properties)
+        assert replay.code == 0, replay.err
+    listed = shop.cli.run("quarantine", "list", shop.file, "--json", *properties)
+    assert [json.loads(line)["replayed"] is not None for line in listed.out.splitlines()] == [True]
     doctor = shop.done("worker", "doctor")
     assert "ok   topics    all there" in doctor
     assert "ok   schemas   all 11 registered" in doctor
