@@ -7,6 +7,7 @@ would otherwise go unnoticed. `score` is started last, when a model is there to 
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -170,6 +171,14 @@ class Host(faust.Worker):
             log.warning("while stopping: %s", one_line(error))
         finally:
             self._finished.set()
+
+    def _on_sigusr1(self) -> None:
+        """Where all threads are. Mode would print their variables too, and those may be secrets."""
+        faulthandler.dump_traceback()
+
+    def _on_sigusr2(self) -> None:
+        """Mode would start a debugger, for which the whole worker would wait."""
+        faulthandler.dump_traceback()
 
     def change_workdir(self, path: Any) -> None:
         """Stay where the user started us."""

@@ -57,6 +57,18 @@ def test_score_is_started_last_and_a_signal_ends_everything_well(hosted: Hosted,
     assert not [line for line in process.lines if "Traceback" in line]
 
 
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGUSR2])
+def test_it_says_where_it_is_and_goes_on_without_telling_a_value(hosted: Hosted, number: signal.Signals) -> None:
+    with hosted.run() as (process, url):
+        eventually(lambda: get(f"{url}/ready")[0], lambda status: status == 200)
+        process.tell(number)
+        process.line("most recent call first")
+        assert get(f"{url}/health")[0] == 200
+        assert process.end(signal.SIGTERM) == 0
+    # Mode's own report has the variables of each frame, as `name = value`.
+    assert not [line for line in process.lines if hosted.bootstrap in line]
+
+
 def test_score_waits_for_the_learner_of_its_process_and_the_web_answers_meanwhile(hosted: Hosted) -> None:
     with hosted.run("slow") as (process, url):
         process.line('"learn:lr"')
