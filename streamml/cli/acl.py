@@ -32,7 +32,7 @@ def acl(
     topology: TopologyPath,
     purpose: Annotated[
         Purpose,
-        typer.Option("--for", help="What the user runs: a worker, apply, a producer, a reader such as tail, or replay."),
+        typer.Option("--for", help="What the user runs: a worker, apply, a producer, a reader (tail), or replay."),
     ] = Purpose.run,
     principal: Annotated[
         str, typer.Option("--principal", metavar="User:NAME", help="The user as Kafka knows it.")
