@@ -166,8 +166,10 @@ class Life:
         self._inbox.clear()
         with suppress(IllegalStateError):  # The partitions may already belong to another member.
             self._context.consumer.pause(*self._asked.values())
-        await self._outbox.stop()
-        self._stepper.close()
+        try:
+            await self._outbox.stop()
+        finally:
+            self._stepper.close()
 
     async def _until_ready(self, error: NotReady) -> None:
         consumer, asked = self._context.consumer, self._asked.values()

@@ -107,15 +107,30 @@ async def _restore(context: Context, unit: int, stepper: Stepper, progress: Prog
         spans = {tp: Span(max(start, held.start), held.end)}
         await read_spans(context.connection, f"{context.transactional_id(unit)}-restore", spans, feed, progress)
 
-    held = (await bounds(context.consumer, [tp]))[tp]
     local = stepper.local
+    held = await _grown(context, tp, local.start if local is not None else 0)
     if local is not None and local.start and context.clock() - local.at > _DISK_MS:
         local.clear()
     await read(local.start if local is not None else 0)
     if local is not None and local.stale:
-        log.warning("%s unit %d: the state on disk is not of this changelog: reading it all", context.group, unit)
+        log.warning(
+            "%s unit %d: the state on disk is not of this changelog, which was made anew or lost data: reading it all",
+            context.group,
+            unit,
+        )
         local.clear()
         await read(0)
+
+
+async def _grown(context: Context, tp: TopicPartition, offset: int) -> Span:
+    """What the log holds. As above: it is given the time to show what is known to stand at `offset`."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + _SETTLING_S
+    while True:
+        held = (await bounds(context.consumer, [tp]))[tp]
+        if not offset or held.end > offset or loop.time() > deadline:
+            return held
+        await asyncio.sleep(0.2)
 
 
 async def _replay(

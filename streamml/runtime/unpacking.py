@@ -99,6 +99,7 @@ class LeanRecords(fetcher.PartitionRecords):  # type: ignore[misc]  # aiokafka i
         """All that has not been taken yet."""
         if self._begun:
             return list(self)
+        self._records_iterator = None  # It holds us, and the bytes of the fetch with us.
         found: list[Fetched] = []
         for batch in self._batches():
             found += self._read(batch)
@@ -168,11 +169,12 @@ class _LeanResult(fetcher.FetchResult):  # type: ignore[misc]  # aiokafka is unt
         if max_records is not None:
             limited: list[Fetched] = super().getall(max_records)
             return limited
-        if not self.check_assignment(self._topic_partition) or self._partition_records is None:
+        if self._partition_records is None or not self.check_assignment(self._topic_partition):
             return []
-        found = self._partition_records.rest()
-        self._update_position()
-        self._partition_records = None
+        # Gone before it is read: after an error the same offsets are fetched again.
+        records, self._partition_records = self._partition_records, None
+        found = records.rest()
+        self._assignment.state_value(self._topic_partition).consumed_to(records.next_fetch_offset)
         return found
 
 

@@ -193,7 +193,7 @@ def _doubles_writer(item: Encode) -> Encode:
         keys = tuple(items)
         writer = writers.get(keys)
         if writer is None:
-            if not 0 < len(keys) < _MANY or len(writers) == _MANY:
+            if not 0 < len(keys) < _MANY or len(writers) >= _MANY:
                 return of_any(items)
             writer = writers[keys] = _doubles_of(keys)
         return writer(*items.values())

@@ -83,7 +83,7 @@ class Store:
     def clear(self) -> None:
         """Start anew, with nothing."""
         self._close()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        _remove(self.folder)
         self._batch = WriteBatch(raw_mode=True)
         self._db = self._open()
 
@@ -114,6 +114,10 @@ def open_store(folder: Path, report: Callable[[str], None]) -> Store:
     try:
         return Store(folder)
     except StoreError as error:
+        if _is_damaged(error, folder):
+            report(f"the state in {folder} is damaged and made anew from the changelog: {error.__cause__}")
+            _remove(folder)
+            return Store(folder)
         if not _is_taken(error):
             raise
     beside = Path(tempfile.mkdtemp(prefix=f"{folder.name}-", dir=folder.parent))
@@ -122,7 +126,22 @@ def open_store(folder: Path, report: Callable[[str], None]) -> Store:
 
 
 def _is_taken(error: StoreError) -> bool:
-    return "lock" in str(error.__cause__).lower()
+    said = str(error.__cause__)
+    return "lock hold by" in said or "While lock file" in said
+
+
+def _is_damaged(error: StoreError, folder: Path) -> bool:
+    """RocksDB says so, or misses a file of a folder that it has been at home in."""
+    said = str(error.__cause__)
+    return "Corruption" in said or ("No such file or directory" in said and (folder / "CURRENT").exists())
+
+
+def _remove(folder: Path) -> None:
+    """Out of the way first: a folder that is half removed would look damaged."""
+    if folder.exists():
+        away = Path(tempfile.mkdtemp(prefix=f"{folder.name}-old-", dir=folder.parent))
+        folder.rename(away / folder.name)
+        shutil.rmtree(away, ignore_errors=True)
 
 
 def _options() -> Options:

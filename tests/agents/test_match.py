@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamml.agents.match import Match
+from streamml.agents.match.agent import MOST_WAITING
 from streamml.agents.match.entry import (
     CLOCK,
     PACK,
@@ -291,3 +292,13 @@ def test_a_settled_id_leaves_nothing_behind_once_its_deadline_has_passed() -> No
     agent.step({"features": [event("far", 10_000)["features"]], "labels": [label("far", 10_001)]}, 0)
     changelog |= {key: value for key, value, _, _ in agent.checkpoint(0)["match-changelog"]}
     assert {key for key, value in changelog.items() if value is not None} == {CLOCK, b"far"}
+
+
+def test_labels_of_one_id_without_an_event_are_kept_up_to_a_limit() -> None:
+    agent = match(refuse="quarantine")
+    writes = agent.step({"labels": [label("unknown", 0, value=str(n)) for n in range(MOST_WAITING + 7)]}, 0)
+    assert len(writes["quarantine"]) == 7
+    [entry] = [w for w in agent.checkpoint(0)["match-changelog"] if w[0] == b"unknown"]
+    assert len(decode(entry[1] or b"").waiting) == MOST_WAITING
+    got = examples(drive(agent, [{role: [part] for role, part in event("unknown", 0).items()}]))
+    assert [value for _, value in got] == [b"0unknown@0|Punknown@0|Funknown@0"]

@@ -17,7 +17,7 @@ from streamml.agents.match import Match, paged, state
 from streamml.agents.match.entry import CLOCK
 from streamml.errors import StoreError
 from streamml.records import LogRecord, Writes
-from streamml.stores import Store
+from streamml.stores import Store, open_store
 
 
 class Changelog:
@@ -148,21 +148,45 @@ def test_a_disk_of_another_changelog_is_emptied(tmp_path: Path) -> None:
         life.local.close()
 
 
-def test_a_clock_that_leaps_ahead_lets_go_of_so_many_ids_a_step() -> None:
+@pytest.mark.parametrize("stored", [False, True])
+@pytest.mark.parametrize("apart", [0, 1])
+def test_a_clock_that_leaps_ahead_lets_go_of_so_many_ids_a_step(stored: bool, apart: int, tmp_path: Path) -> None:
+    """Be they in many slots of time or all in one."""
     with small(0, 30):
-        agent = match()
-        agent.step({role: [event(str(n), n)[role] for n in range(100)] for role in event("", 0)}, 0)
+        agent = match(store=Store(tmp_path) if stored else None)
+        agent.step({role: [event(str(n), apart * n)[role] for n in range(100)] for role in event("", 0)}, 0)
         agent.checkpoint(0)
+        if agent.local is not None:
+            agent.local.committed(0)
         far = event("far", 100_000)
         sizes: list[int] = []
         batch: dict[str, list[LogRecord]] = {"features": [far["features"]], "labels": [label("far", 100_001)]}
         while not sizes or sizes[-1]:
             agent.step(batch, 0)
             sizes.append(len(agent.checkpoint(0).get("match-changelog", [])))
+            if agent.local is not None and sizes[-1]:
+                agent.local.committed(sum(sizes))
             batch = {}
-        assert len(sizes) > 5
+        assert len(sizes) >= 5
         assert max(sizes) < 80
         assert figures(agent) == {"pending": 1, "settled": 0}
+        if agent.local is not None:
+            agent.local.close()
+
+
+def test_doubles_alone_do_not_fill_the_memory(tmp_path: Path) -> None:
+    with small(10, 1_000):
+        agent = match(store=Store(tmp_path))
+        assert agent.local is not None
+        events = [event(str(n), 0) for n in range(200)]
+        agent.step({role: [parts[role] for parts in events] for role in events[0]}, 0)
+        agent.checkpoint(0)
+        agent.local.committed(0)
+        for at in range(0, 200, 20):
+            agent.step({role: [parts[role] for parts in events[at : at + 20]] for role in events[0]}, 0)
+            assert not agent.checkpoint(0)
+            assert len(agent._entries) <= 10
+        agent.local.close()
 
 
 def test_a_folder_that_another_process_has_is_one_clear_line(tmp_path: Path) -> None:
@@ -170,3 +194,41 @@ def test_a_folder_that_another_process_has_is_one_clear_line(tmp_path: Path) -> 
     with pytest.raises(StoreError, match=r"the state in .* cannot be used .*--data-dir"):
         Store(tmp_path)
     store.close()
+
+
+@pytest.mark.parametrize("damage", ["no table", "only CURRENT", "an empty CURRENT", "a broken manifest"])
+def test_a_damaged_folder_is_made_anew(damage: str, tmp_path: Path) -> None:
+    folder = tmp_path / "blocks" / "match-0"
+    for _ in range(2):  # The second opening writes a table.
+        store = Store(folder)
+        for number in range(1_000):
+            store.put(b"%d" % number, b"x" * 100)
+        store.write()
+        store.close()
+    tables = list(folder.glob("*.sst"))
+    assert tables
+    if damage == "no table":
+        tables[0].unlink()
+    elif damage == "only CURRENT":
+        for file in folder.iterdir():
+            if file.name != "CURRENT":
+                file.unlink()
+    elif damage == "an empty CURRENT":
+        (folder / "CURRENT").write_bytes(b"")
+    else:
+        for manifest in folder.glob("MANIFEST-*"):
+            manifest.write_bytes(b"\xff" * 200)
+    told: list[str] = []
+    store = open_store(folder, told.append)
+    assert store.folder == folder
+    assert store.get([b"1"]) == [None]
+    store.close()
+    (line,) = told
+    assert "is damaged and made anew from the changelog" in line
+    assert [path.name for path in folder.parent.iterdir()] == ["match-0"]
+
+
+def test_what_is_no_folder_is_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "blocks").write_text("a file")
+    with pytest.raises(StoreError, match="cannot be used"):
+        open_store(tmp_path / "blocks" / "match-0", print)

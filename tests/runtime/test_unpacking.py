@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.consumer import fetcher
+from aiokafka.errors import CorruptRecordException
 from aiokafka.record.default_records import DefaultRecordBatchBuilder, _DefaultRecordBatchBuilderPy
 from aiokafka.record.util import calc_crc32c
 from support.tiny import event, tiny
@@ -104,6 +108,40 @@ def test_an_aborted_transaction_stays_hidden_on_either_side_of_an_odd_name() -> 
     unpacked = records(*log, aborted=[(7, 0), (9, 8)])
     assert [record.offset for record in unpacked] == [2, 3, 6, 7]
     assert unpacked.next_fetch_offset == 10
+
+
+def result(unpacked: Any) -> Any:
+    """What a fetch leaves with the consumer, which stands at offset 0."""
+    state = SimpleNamespace(paused=False, position=0)
+    state.consumed_to = lambda offset: setattr(state, "position", offset)
+    assignment = SimpleNamespace(active=True, state_value=lambda _: state)
+    made = fetcher.FetchResult(TopicPartition("t", 0), assignment=assignment, partition_records=unpacked, backoff=0)
+    return made, state
+
+
+def test_a_fetch_taken_whole_leaves_nothing_behind() -> None:
+    unpacked = records(batch(0, [None, None]))
+    made, state = result(unpacked)
+    gone = weakref.ref(unpacked)
+    del unpacked
+    gc.collect()
+    gc.disable()
+    try:
+        assert [record.offset for record in made.getall()] == [0, 1]
+        assert gone() is None
+    finally:
+        gc.enable()
+    assert state.position == 2
+    assert made.getall() == []
+
+
+def test_after_a_broken_batch_the_position_stands_where_it_was() -> None:
+    broken, end = batch(0, [None, None])
+    made, state = result(records((broken[:-1] + b"!", end), batch(end, [None])))
+    with pytest.raises(CorruptRecordException):
+        made.getall()
+    assert made.getall() == []
+    assert state.position == 0
 
 
 class Spoiling:

@@ -39,6 +39,9 @@ MakeLabel = Callable[[bytes, int, object], bytes]
 Label = tuple[int, int, int, bytes]
 """(time, watermark before it, offset, framed value): what `WaitingLabel` names."""
 
+MOST_WAITING = 100
+"""Labels of one id that wait for its event; more of them are doubles, whichever of those before it will count."""
+
 _OUTCOMES = (
     "matched",
     "late",
@@ -200,6 +203,9 @@ class Match:
                 return
             entry = self._entries[key] = Entry()
         if entry.features is None:
+            if len(entry.waiting) >= MOST_WAITING:
+                self._refuse_double(key, label, now)
+                return
             entry.waiting.append(WaitingLabel(*label))
             self._changed[key] = entry
             self._unclaimed.add(time + self._span + self._grace, key)

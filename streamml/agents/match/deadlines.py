@@ -1,4 +1,4 @@
-"""Ids by when they may be forgotten. Law: `take(mark)` gives no id too early, and each at most one slot's width late.
+"""Ids by when they may be forgotten. Law: `take` gives no id too early, and each at most one slot's width late.
 
 A heap would cost a logarithm for each event. Most deadlines are never looked at again, since the id was settled long
 before: so ids lie in slots of time, and a slot is handed out as a whole.
@@ -37,11 +37,16 @@ class Deadlines:
         """The end of the slot that this deadline lies in."""
         return (deadline // self._width + 1) * self._width
 
-    def take(self, mark: int) -> list[bytes]:
-        """The ids of the oldest slot if it lies wholly before `mark`, else none; they are gone from here."""
+    def take(self, mark: int, most: int) -> list[bytes]:
+        """At most `most` ids of the oldest slot, if it lies wholly before `mark`; they are gone from here."""
         order = self._order
         if not order or order[0] >= mark // self._width:
             return []
-        ids = self._slots.pop(heappop(order))
-        self.next_at = (order[0] + 1) * self._width if order else inf
-        return ids
+        ids = self._slots[order[0]]
+        taken = ids[:most]
+        if len(ids) > most:
+            del ids[:most]
+        else:
+            del self._slots[heappop(order)]
+            self.next_at = (order[0] + 1) * self._width if order else inf
+        return taken

@@ -108,6 +108,8 @@ class PagedState(State):
     def checkpoint(self, now: int) -> list[Write]:
         self._held += sum(not entry.saved for entry in self.changed.values())
         self._staged = super().checkpoint(now)
+        if not self._staged:
+            self._evict()  # There is nothing to be committed.
         return self._staged
 
     def committed(self, offset: int) -> None:
@@ -127,6 +129,10 @@ class PagedState(State):
         self._write(offset, at, clock)
         self._staged = []
         self._forgotten.clear()
+        self._evict()
+
+    def _evict(self) -> None:
+        """Keep the newest in memory; all that is here stands in the store, as it is."""
         for ids in (self.entries, self.done):
             for key in [*islice(ids, max(0, len(ids) - HOT))]:
                 del ids[key]
@@ -207,6 +213,6 @@ class PagedState(State):
         self._held, self._remembered = clock.pending, clock.settled
 
     def resume(self) -> None:
-        # Its packs may hold ids that the clock does not count any more.
-        self._remembered = self._slots_of[2].count(but=PACK)
         self.forget()
+        # The packs may have brought back ids that the clock does not count any more.
+        self._remembered = self._slots_of[2].count(but=PACK)

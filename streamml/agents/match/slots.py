@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from heapq import heappop, heappush
+from itertools import islice
 from math import inf
 from struct import Struct
 
@@ -24,7 +25,8 @@ class StoredSlots:
         self._prefix = prefix
         self._width = max(1, span // SLOTS)
         self._fresh: dict[int, list[bytes]] = {}
-        self._taken: list[int] = []
+        self._taken: list[tuple[bytes, bytes]] = []
+        self._from: dict[int, bytes] = {}
         self._order: list[int] = []
         self._known: set[int] = set()
         self.next_at: int | float = inf
@@ -40,30 +42,43 @@ class StoredSlots:
         """See `Deadlines.limit`."""
         return (deadline // self._width + 1) * self._width
 
-    def take(self, mark: int) -> list[bytes]:
+    def take(self, mark: int, most: int) -> list[bytes]:
         """See `Deadlines.take`."""
         order, end = self._order, mark // self._width
         ids: list[bytes] = []
         while not ids and order and order[0] < end:
-            slot = heappop(order)
-            self._known.discard(slot)
-            start = self._key(slot)
-            ids += [key[len(start) :] for key in self._keys(slot)]
-            ids += self._fresh.pop(slot, ())
-            self._taken.append(slot)
+            ids = self._take(order[0], most)
         self._look_ahead()
         return ids
 
+    def _take(self, slot: int, most: int) -> list[bytes]:
+        first, limit = self._key(slot), self._key(slot + 1)
+        keys = [*islice(self._keys(slot), most)]
+        ids = [key[len(first) :] for key in keys]
+        fresh = self._fresh.pop(slot, []) if len(ids) < most else []
+        left = fresh[most - len(ids) :]
+        if len(ids) == most or left:
+            # The slot is not done with: what was taken of it is gone from the store at the next commit only.
+            self._from[slot] = until = limit if left else keys[-1] + b"\0"
+            if left:
+                self._fresh[slot] = left
+        else:
+            until = limit
+            self._known.discard(heappop(self._order))
+            self._from.pop(slot, None)
+        self._taken.append((first, until))
+        return ids + fresh[: len(fresh) - len(left)]
+
     def stage(self) -> None:
         """Hand the changes to the store, to be written."""
-        for slot in self._taken:
-            self._store.delete_range(self._key(slot), self._key(slot + 1))
+        for first, until in self._taken:
+            self._store.delete_range(first, until)
         for slot, ids in self._fresh.items():
             start = self._key(slot)
             for id in ids:
                 self._store.put(start + id, b"")
-        self._taken.clear()
-        self._fresh.clear()
+        for kept in (self._taken, self._fresh, self._from):
+            kept.clear()
 
     def resume(self) -> None:
         """Take up the slots that the store holds."""
@@ -81,7 +96,7 @@ class StoredSlots:
 
     def clear(self) -> None:
         """Forget all."""
-        for kept in (self._fresh, self._taken, self._order, self._known):
+        for kept in (self._fresh, self._taken, self._from, self._order, self._known):
             kept.clear()
         self._look_ahead()
 
@@ -94,7 +109,7 @@ class StoredSlots:
         self.next_at = (self._order[0] + 1) * self._width if self._order else inf
 
     def _keys(self, slot: int) -> Iterator[bytes]:
-        return self._store.keys(self._key(slot), self._key(slot + 1))
+        return self._store.keys(self._from.get(slot, self._key(slot)), self._key(slot + 1))
 
     def _key(self, slot: int) -> bytes:
         return self._prefix + _SLOT.pack(slot + _BIAS)

@@ -26,7 +26,7 @@ START = -(1 << 62)
 """A watermark before any record."""
 
 BUDGET = 20_000
-"""Ids that a step lets go for their age, or a few more: what is left waits for the next step, so that a clock that
+"""Ids that a step lets go for their age: what is left waits for the next step, so that a clock that
 leaps ahead makes no transaction of millions of records."""
 
 
@@ -37,7 +37,7 @@ class Slots(Protocol):
 
     def add(self, deadline: int, id: bytes) -> None: ...
     def limit(self, deadline: int) -> int: ...
-    def take(self, mark: int) -> list[bytes]: ...
+    def take(self, mark: int, most: int) -> list[bytes]: ...
 
 
 class State:
@@ -95,7 +95,7 @@ class State:
 
     def expired(self, deadlines: Slots, mark: int) -> Iterator[bytes]:
         """Ids of which `deadlines` says that `mark` has passed them, oldest first."""
-        while self._budget > 0 and (ids := deadlines.take(mark)):
+        while self._budget > 0 and (ids := deadlines.take(mark, self._budget)):
             self._budget -= len(ids)
             yield from ids
 
