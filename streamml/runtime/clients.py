@@ -174,6 +174,12 @@ def set_fetch(consumer: Consumer, min_bytes: int, max_wait_ms: int) -> None:
     fetcher._fetch_min_bytes, fetcher._fetch_max_wait_ms = min_bytes, max_wait_ms
 
 
+def still_here(consumer: Consumer) -> None:
+    """Work goes on with what was fetched before: aiokafka leaves the group when nothing was asked for in 5 minutes."""
+    with consumer._subscription.fetch_context():
+        pass
+
+
 def unread(consumer: Consumer, partition: TopicPartition) -> int | None:
     """Offsets from the consumer's position to the last stable one, markers included; None while not known."""
     assignment = getattr(consumer._subscription.subscription, "assignment", None)

@@ -16,7 +16,7 @@ from aiokafka.errors import IllegalStateError
 from streamml.agents.agent import Agent, Reading
 from streamml.agents.live import NotReady
 from streamml.records import Role, TopicPartition, Writes
-from streamml.runtime.clients import set_fetch, theirs, unread
+from streamml.runtime.clients import set_fetch, still_here, theirs, unread
 from streamml.runtime.context import Context
 from streamml.runtime.inbox import Inbox
 from streamml.runtime.opening import open_unit
@@ -106,6 +106,8 @@ class Life:
         if self._inbox.size:
             if behind := self._behind():
                 self._inbox.put(await context.consumer.getmany(*behind, timeout_ms=_CATCH_UP_MS))
+            else:
+                still_here(context.consumer)
             return
         due = self._stepped_at + context.tuning.commit_interval_s - time.monotonic()
         fetched = await context.consumer.getmany(*self._asked.values(), timeout_ms=max(1, int(due * 1_000)))

@@ -294,3 +294,22 @@ async def test_states_are_told(kafka: str, app_name: str) -> None:
 def test_a_plane_opens_no_connection_by_itself(app_name: str) -> None:
     assert plane("127.0.0.1:9", app_name).sessions == {}
     assert Connection("127.0.0.1:9").client() == {"bootstrap_servers": "127.0.0.1:9"}
+
+
+async def test_a_member_that_works_on_what_it_has_is_no_idle_one(kafka: str, app_name: str) -> None:
+    await make_topics(kafka, app_name, **{"in": 1, "out": 1})
+    produce(kafka, f"{app_name}.in", [(b"k", b"v")] * 3_000)
+    idle: list[float] = []
+
+    class Slow(Echo):
+        def step(self, batch: Batch, now: int) -> Writes:
+            idle.append(slow._context.consumer._subscription.fetcher_idle_time)
+            time.sleep(0.02)
+            return super().step(batch, now)
+
+    slow = plane(kafka, app_name, replace(ECHO, build=Slow), tuning=replace(QUICK, max_records=100))
+    async with running(slow):
+        await until(lambda: slow.counters.writes_out == 3_000, slow)
+    # All came with one fetch: without a sign of life the last step would have been idle for as long as all took.
+    assert len(idle) > 20
+    assert max(idle) < 0.02 * len(idle) / 3
