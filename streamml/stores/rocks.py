@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -23,7 +24,8 @@ _MEMTABLES = 3
 _BLOOM_BITS = 10
 _OPEN_FILES = 256
 _LOG_FILES = 2
-"""Bytes, bits a key, and counts."""
+_FRESH_S = 60
+"""Bytes, bits a key, counts, and seconds."""
 
 
 class Store:
@@ -111,6 +113,7 @@ def open_store(folder: Path, report: Callable[[str], None]) -> Store:
 
     Such a process is a worker on this machine that has lost the partition and does not know it yet.
     """
+    _sweep(folder)
     try:
         return Store(folder)
     except StoreError as error:
@@ -123,6 +126,15 @@ def open_store(folder: Path, report: Callable[[str], None]) -> Store:
     beside = Path(tempfile.mkdtemp(prefix=f"{folder.name}-", dir=folder.parent))
     report(f"another process has the state in {folder} open: {beside.name} takes its place until this worker ends")
     return Store(beside, temporary=True)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what took the place of `folder` once and was left by a process that was killed."""
+    for left in folder.parent.glob(f"{folder.name}-*"):
+        # Another process may have it open, or be about to open what was made just now, or sweep too.
+        with suppress(StoreError, OSError):
+            if time.time() - left.stat().st_mtime > _FRESH_S:
+                Store(left, temporary=True).close()
 
 
 def _is_taken(error: StoreError) -> bool:

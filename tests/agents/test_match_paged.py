@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -231,3 +232,18 @@ def test_what_is_no_folder_is_one_clear_line(tmp_path: Path) -> None:
     (tmp_path / "blocks").write_text("a file")
     with pytest.raises(StoreError, match="cannot be used"):
         open_store(tmp_path / "blocks" / "match-0", print)
+
+
+def test_what_a_killed_process_left_is_swept_away_and_nothing_else(tmp_path: Path) -> None:
+    folder = tmp_path / "match-1"
+    names = ("match-1-left", "match-1-held", "match-1-new", "match-10")
+    held = [Store(tmp_path / name) for name in names]
+    for store in held:
+        if store.folder.name != "match-1-held":
+            store.close()
+    for name in names:
+        if name != "match-1-new":
+            os.utime(tmp_path / name, (1, 1))
+    open_store(folder, print).close()
+    assert {path.name for path in tmp_path.iterdir()} == {"match-1", "match-1-held", "match-1-new", "match-10"}
+    held[1].close()
