@@ -19,7 +19,7 @@ from support.tiny import event, label, tiny
 
 from streamml.engine.catalog import Catalog
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.kafka, pytest.mark.faults]
 MANY = 3_000
 
 
