@@ -86,6 +86,8 @@ class Judge:
 
     def each_once(self) -> None:
         """One prediction for each event, one example for each labelled id, and nothing else."""
+        good = (r.key or b"" for r in self.logs["events"] if r.key in self.sent.events)
+        self._same("events as the producer left them", Counter(self.sent.events.keys()), Counter(good))
         for role, sent in (("predictions", self.sent.events), ("features", self.sent.events)):
             self._same(role, Counter(sent.keys()), Counter(r.key or b"" for r in self.logs[role]))
         self._same("examples", Counter(self.sent.labels.keys()), Counter(r.key or b"" for r in self.logs["examples"]))
