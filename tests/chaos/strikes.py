@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
 
 from chaos.pool import Member, Say
@@ -141,7 +142,7 @@ class Strikes:
             member.only = Random(fault.dice + number).choice(["", "score", "match", "score,match", "learn"])
             member.again_at = 0.0
             member.start()
-            self._after(fault.lasts * (number + 1) / len(idle), lambda member=member: self._end(member))  # type: ignore[misc]
+            self._after(fault.lasts * (number + 1) / len(idle), partial(self._end, member))
         return "+".join(member.name for member in idle)
 
     def _broker(self, fault: Fault) -> str:

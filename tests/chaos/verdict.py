@@ -11,20 +11,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from chaos.join import Record
 
-class Row(Protocol):
-    """One record of a log; see `chaos.reading.Row`."""
+
+class Row(Record, Protocol):
+    """One record of a log, with where it lies; see `chaos.reading.Row`."""
 
     @property
     def partition(self) -> int: ...
-    @property
-    def offset(self) -> int: ...
-    @property
-    def timestamp(self) -> int: ...
-    @property
-    def key(self) -> bytes: ...
-    @property
-    def value(self) -> bytes | None: ...
     @property
     def headers(self) -> Mapping[str, bytes]: ...
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import weakref
+from collections.abc import Iterator
 
 import pytest
 
@@ -19,7 +20,7 @@ class Buffer:
 
 
 @pytest.fixture(autouse=True)
-def as_before() -> object:
+def as_before() -> Iterator[None]:
     before = gc.get_threshold()
     yield
     gc.set_threshold(*before)

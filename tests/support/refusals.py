@@ -20,26 +20,9 @@ class Refusals:
         self.topology = topology
         self._catalog = Catalog.in_memory(topology)
 
-    def add(
-        self,
-        value: bytes | None,
-        *,
-        key: bytes | None = b"k",
-        headers: Sequence[tuple[str, Any]] = (),
-        rule: str = "range",
-        agent: str = "validate",
-        role: str = "events",
-        partition: int = 0,
-        offset: int = 0,
-        timestamp: int = 1_700_000_000_000,
-        at: int = 1_760_000_000_000,
-        field: str | None = None,
-        into: int = 0,
-    ) -> str:
-        """One more; the place that it has got."""
-        return self.add_all([(key, value)], headers, rule, agent, role, partition, offset, timestamp, at, field, into)[
-            0
-        ]
+    def add(self, value: bytes | None, *, key: bytes | None = b"k", **reason: Any) -> str:
+        """One more, refused as `add_all` says; the place that it has got."""
+        return self.add_all([(key, value)], **reason)[0]
 
     def add_all(
         self,

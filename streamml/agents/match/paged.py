@@ -215,4 +215,5 @@ class PagedState(State):
     def resume(self) -> None:
         self.forget()
         # The packs may have brought back ids that the clock does not count any more.
-        self._remembered = self._slots_of[2].count(but=PACK)
+        *_, settled = self._slots_of
+        self._remembered = settled.count(but=PACK)
