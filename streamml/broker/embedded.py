@@ -17,6 +17,7 @@ from types import MappingProxyType
 
 from streamml.broker import ports, process
 from streamml.broker.artifacts import Progress, cache_home, ensure, locked, read_lock
+from streamml.broker.fencing import fence_former, was_killed
 from streamml.broker.handshake import serving_at
 from streamml.broker.lastwords import last_words, log_size
 from streamml.broker.layout import Layout, membership, read_layout
@@ -180,6 +181,8 @@ class Broker:
         (self.directory / "log4j2.properties").write_text(logging_properties())
         (self.directory / "server.properties").write_text(server_properties(node))
         make_ready(self.directory, jars, cluster)
+        if member is None and was_killed(self.directory):
+            fence_former(self.directory, node, jars, self.tied)
         written = log_size(self.log)
         pid = process.start(self.directory, jvm(node), jars, ["server.properties"], self.tied)
         started = {"pid": pid, "port": node.port, "version": version, "log": written}

@@ -30,7 +30,6 @@ _JVM = (
     "--enable-native-access=ALL-UNNAMED",
     "--sun-misc-unsafe-memory-access=allow",
     "-Djava.awt.headless=true",
-    "-Dlog4j2.configurationFile=log4j2.properties",
     "-Dlog4j2.disableJmx=true",
 )
 
@@ -53,9 +52,10 @@ class Node:
     doors: Mapping[str, Door] = field(default_factory=dict)
 
 
-def jvm(node: Node) -> tuple[str, ...]:
+def jvm(node: Node, logging: str = "log4j2.properties") -> tuple[str, ...]:
     """Java's options for a node: of several on one machine, each has less memory."""
-    return ("-Xms64m", "-Xmx384m" if len(node.voters) == 1 else "-Xmx256m", *_JVM)
+    memory = "-Xmx384m" if len(node.voters) == 1 else "-Xmx256m"
+    return ("-Xms64m", memory, f"-Dlog4j2.configurationFile={logging}", *_JVM)
 
 
 def server_properties(node: Node) -> str:
@@ -77,6 +77,23 @@ def server_properties(node: Node) -> str:
             **_LOGS,
             **_CLIENTS,
             **_SMALL_MACHINE,
+        }
+    )
+
+
+def controller_properties(node: Node) -> str:
+    """The text of a server.properties for the controller of a node alone, which takes its broker for dead at once."""
+    return _text(
+        {
+            "process.roles": "controller",
+            "node.id": node.id,
+            "listeners": _addresses({CONTROLLERS: node.voters[node.id]}),
+            "listener.security.protocol.map": f"{CONTROLLERS}:PLAINTEXT",
+            "controller.listener.names": CONTROLLERS,
+            "controller.quorum.voters": f"{node.id}@{HOST}:{node.voters[node.id]}",
+            "log.dirs": "data",
+            "broker.heartbeat.interval.ms": 100,
+            "broker.session.timeout.ms": 500,
         }
     )
 
@@ -107,9 +124,10 @@ def _replication(nodes: int) -> Mapping[str, object]:
         "share.coordinator.state.topic.min.isr": in_sync,
         "share.coordinator.state.topic.num.partitions": 1,
         # A broker that was killed may register again only when its old session is over, and only then are its
-        # partitions led by others: by default that takes 9 s.
+        # partitions led by others: by default that takes 9 s. Nobody takes over from a node alone, and to be fenced
+        # after a pause of its machine would cost it transactions under way: see `fencing`.
         "broker.heartbeat.interval.ms": 500,
-        "broker.session.timeout.ms": 3000,
+        "broker.session.timeout.ms": 3000 if nodes > 1 else 30_000,
     }
 
 
@@ -152,14 +170,14 @@ _SMALL_MACHINE: Mapping[str, object] = {
 }
 
 
-def logging_properties() -> str:
-    """The text of log4j2.properties: logs/server.log, at most 4 files of 5 MB."""
+def logging_properties(file: str = "server.log") -> str:
+    """The text of log4j2.properties: logs/`file`, at most 4 files of 5 MB."""
     return _text(
         {
             "appender.file.type": "RollingFile",
             "appender.file.name": "file",
-            "appender.file.fileName": "logs/server.log",
-            "appender.file.filePattern": "logs/server.log.%i",
+            "appender.file.fileName": f"logs/{file}",
+            "appender.file.filePattern": f"logs/{file}.%i",
             "appender.file.layout.type": "PatternLayout",
             "appender.file.layout.pattern": "%d{ISO8601} %p %m (%c{1})%n",
             "appender.file.policies.type": "Policies",
