@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import cycle, islice
 from typing import Any
 
@@ -51,3 +51,29 @@ def id_of(place: int) -> str:
 def model() -> Any:
     """The model that all peers serve and train."""
     return preprocessing.StandardScaler() | linear_model.LogisticRegression()
+
+
+def quick() -> Any:
+    """The same, with greater steps."""
+    from river import optim
+
+    return preprocessing.StandardScaler() | linear_model.LogisticRegression(optimizer=optim.SGD(0.1))
+
+
+def adaptive_tree() -> Any:
+    """A tree that replaces its branches when they go wrong (HAT)."""
+    from river import tree
+
+    return tree.HoeffdingAdaptiveTreeClassifier(seed=7)
+
+
+def small_forest() -> Any:
+    """An adaptive random forest of few trees (ARF)."""
+    from river import forest
+
+    return forest.ARFClassifier(n_models=3, seed=7)
+
+
+BUILDS: dict[str, Callable[[], Any]] = {"lr": model, "quick": quick, "hat": adaptive_tree, "arf": small_forest}
+"""The models that a benchmark can ask for. What only some of them need is imported when they are built: the memory of
+the others is measured too."""

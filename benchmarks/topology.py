@@ -1,7 +1,8 @@
 """The topology that the benchmarks run: nine numeric features, one linear model, one detector, labels 1,000 events
 late.
 
-Its name comes from `STREAMML_BENCH_APP`, so that each run has topics of its own.
+Its name comes from `STREAMML_BENCH_APP`, so that each run has topics of its own. `STREAMML_BENCH_MODELS` may name more
+models, the champion first: keys of `BUILDS`, with a number behind where one is wanted twice (`lr,hat,hat2`).
 """
 
 import os
@@ -9,7 +10,7 @@ from datetime import timedelta
 
 from river import drift
 
-from benchmarks.phishing import EVENT, FEATURES, LABEL, model
+from benchmarks.phishing import BUILDS, EVENT, FEATURES, LABEL
 from streamml import Classification, ErrorDrift, Events, Feedback, Model, Range, Topology, Transform
 
 topology = Topology(
@@ -19,7 +20,10 @@ topology = Topology(
     rules=tuple(Range(name, -1, 1) for name in FEATURES),
     transform=Transform(*FEATURES),
     target=Classification(False, True),
-    models=(Model("lr", model),),
+    models=tuple(
+        Model(name, BUILDS[name.rstrip("0123456789")])
+        for name in os.environ.get("STREAMML_BENCH_MODELS", "lr").split(",")
+    ),
     # Ten thousand events: what is settled is also forgotten again while the benchmark runs.
     feedback=Feedback(LABEL, id="id", label="is_phishing", time="time", horizon=timedelta(seconds=10)),
     detectors=(ErrorDrift("error", drift.ADWIN),),

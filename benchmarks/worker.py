@@ -68,8 +68,9 @@ class Worker:
 
 
 @contextmanager
-def worker(bootstrap: str, app: str) -> Iterator[Worker]:
-    """Apply the topology under the name `app` and run it; it is stopped at the end."""
+def worker(bootstrap: str, app: str, models: str = "lr", only: str = "", ready: bool = True) -> Iterator[Worker]:
+    """Apply the topology under the name `app` with these models, see `benchmarks/topology.py`, and run it, or the tasks
+    `only` of it; it is stopped at the end. Without `ready` it has only been started."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -77,6 +78,7 @@ def worker(bootstrap: str, app: str) -> Iterator[Worker]:
     environment = {
         **os.environ,
         "STREAMML_BENCH_APP": app,
+        "STREAMML_BENCH_MODELS": models,
         "STREAMML_BOOTSTRAP": bootstrap,
         "PYTHONHASHSEED": "0",
         "PYTHONPATH": str(root),
@@ -84,11 +86,12 @@ def worker(bootstrap: str, app: str) -> Iterator[Worker]:
     command = [sys.executable, "-m", "streamml"]
     subprocess.run([*command, "apply", str(TOPOLOGY), "--yes"], env=environment, check=True, stdout=sys.stderr)
     process = subprocess.Popen(
-        [*command, "run", str(TOPOLOGY), "--web-port", str(port)], env=environment, stdout=sys.stderr
+        [*command, "run", str(TOPOLOGY), "--web-port", str(port), "--only", only], env=environment, stdout=sys.stderr
     )
     try:
         here = Worker(process, port)
-        here.wait("readiness", here.ready)
+        if ready:
+            here.wait("readiness", here.ready)
         yield here
     finally:
         process.terminate()

@@ -7,14 +7,14 @@ none and forgets none.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from streamml.agents.agent import Offsets, Reading
-from streamml.agents.reports import SERVING, SNAPSHOTS
+from streamml.agents.reports import SERVED, SERVING, SNAPSHOTS, served_by
 from streamml.drift import Incidents, Threshold, Watch
 from streamml.errors import SnapshotError
-from streamml.evaluation import ServedPrequential
+from streamml.evaluation import ShadowedPrequential
 from streamml.records import Batch, Record, Write, Writes
 from streamml.schemas import Codec, ExampleReader
 from streamml.snapshots import dumps, loads
@@ -55,7 +55,7 @@ class Detect:
         self._watches = {d.name: Watch(d) for d in topology.detectors}
         self._errors = [self._watches[d.name] for d in topology.detectors if isinstance(d, ErrorDrift)]
         self._drifts = [(d.feature, self._watches[d.name]) for d in topology.detectors if isinstance(d, FeatureDrift)]
-        self._served = ServedPrequential(topology.target, topology.window, _REACH)
+        self._served = ShadowedPrequential(topology.target, topology.window, _REACH)
         self._thresholds = {
             "staleness": Threshold.staleness(),
             "quarantine_rate": Threshold.quarantine_rate(),
@@ -146,9 +146,10 @@ class Detect:
         scored, add, close = self._scored, self._served.add, self._served.close
         for record in examples:
             losses.append(add(*scored(record.value)))
-            if (closed := close()) is not None:
-                value = {**closed, "model": "served", "digest": "", "at": now}
-                metrics.append((f"served/{closed['window']}".encode(), self._metrics.encode(value), now, ()))
+            if (found := close()) is not None:
+                closed, shadows = found
+                metrics.append(self._results(SERVED, closed, now))
+                metrics += [self._results(served_by(name), record, now) for name, record in shadows.items()]
                 if self._topology.alerts.degradation:
                     got = closed["metrics"].get(self._metric)
                     bound = closed["baselines"]["no_change"].get(self._metric)
@@ -156,6 +157,10 @@ class Detect:
                     alerts += self._thresholds["degradation"].feed(got, bound, position, now)
         for watch in self._errors:
             alerts += watch.feed(losses, now)
+
+    def _results(self, name: str, closed: Mapping[str, Any], now: int) -> Write:
+        value = {**closed, "model": name, "digest": "", "at": now}
+        return f"{name}/{closed['window']}".encode(), self._metrics.encode(value), now, ()
 
     def _on_serving(self, reports: Sequence[Record], alerts: list[dict[str, Any]], now: int) -> None:
         """What the scoring partitions say of themselves, once a second each."""

@@ -3,7 +3,7 @@ on the way."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 
 from streamml.agents.agent import Offsets, Reading
 from streamml.agents.live import LiveModels
@@ -12,11 +12,11 @@ from streamml.agents.reports import SNAPSHOTS, report
 from streamml.agents.thinning import superfluous
 from streamml.errors import DecodeError, SnapshotError, StateLost
 from streamml.evaluation import Prequential
-from streamml.models import Fold, FoldError, digest_of
+from streamml.models import Fold, FoldError, Lineage
 from streamml.records import Batch, Record, TopicPartition, Write, Writes
 from streamml.schemas import Codec, ExampleReader
 from streamml.snapshots import Assembler, Snapshot, dumps, loads, seal
-from streamml.topology import Model, Snapshots, Target
+from streamml.topology import Gate, Snapshots, Target
 
 CHANGELOG = "models"
 _CANDIDATES = 3
@@ -25,13 +25,17 @@ _CANDIDATES = 3
 class Learn:
     """Test, then train: the whole `examples` topic for one model, with its prequential results and snapshots.
 
+    A fork is tested on all examples too, and trained on those that it does not exclude. Until it has snapshots of its
+    own it begins with one of its `relatives` (lineages by name) that agrees with it there.
+
     `skip` holds the positions whose examples made the model raise. Such an example is no part of the fold: the state is
     built anew without it. The set outlives the agent, and goes into its snapshots.
     """
 
     def __init__(
         self,
-        model: Model,
+        lineage: Lineage,
+        relatives: Mapping[str, Lineage],
         target: Target,
         window: int,
         policy: Snapshots,
@@ -43,8 +47,11 @@ class Learn:
         signing_key: bytes | None,
         skip: set[int],
         report: Callable[[str], None],
+        gate: Gate | None = None,
     ) -> None:
-        self._model = model
+        self._lineage = lineage
+        self._relatives = relatives
+        self._name = lineage.name
         self._target = target
         self._window = window
         self._every = policy.every
@@ -57,12 +64,14 @@ class Learn:
         self._key = signing_key
         self._skip = skip
         self._report = report
-        self._digest = digest_of(model, target)
         self._assembler = Assembler(signing_key)
         self._candidates: list[Snapshot] = []
+        self._borrowed: Snapshot | None = None
+        self._lent = Assembler(signing_key)
         self._kept: dict[int, set[int]] = {}
-        self._fold = Fold.new(model, target)
-        self._prequential = Prequential(target, window)
+        self._fold = lineage.new(target)
+        self._gate = gate
+        self._prequential = Prequential(target, window, gate)
         self._offset = 0
         self._sealed_position = 0
         self._sealed_at: int | None = None
@@ -74,10 +83,12 @@ class Learn:
         return self._fold
 
     def restore(self, records: Sequence[Record]) -> None:
-        prefix = f"{self._model.name}/".encode()
+        prefix = f"{self._name}/".encode()
         for record in records:
             key = record.key or b""
             if not key.startswith(prefix):
+                if self._lineage.excluded and record.value is not None:
+                    self._borrow(record)
                 continue
             try:
                 _, place, chunk = key.split(b"/")
@@ -97,19 +108,38 @@ class Learn:
                 self._candidates.append(snapshot)
                 del self._candidates[:-_CANDIDATES]
 
+    def _borrow(self, record: Record) -> None:
+        """A chunk of another lineage: its snapshot is one of ours where the two agree. Its own learner tells of bad
+        ones."""
+        relative = self._relatives.get((record.key or b"").split(b"/", 1)[0].decode("utf-8", "replace"))
+        if relative is None or relative.model.name != self._lineage.model.name:
+            return
+        try:
+            snapshot = self._lent.add(self._snapshots.decode(record.value))
+        except (SnapshotError, DecodeError):
+            return
+        if snapshot is None or snapshot.header["digest"] != relative.digest:
+            return
+        position = snapshot.header["position"]
+        best = -1 if self._borrowed is None else self._borrowed.header["position"]
+        if position > best and self._lineage.agrees(relative, position):
+            self._borrowed = snapshot
+
     def resume(self, committed: Offsets) -> Offsets:
         bound = committed.get(self._source)
-        for snapshot in reversed(self._candidates):
+        own = [s for s in self._candidates if s.header["digest"] == self._lineage.digest]
+        for snapshot in (*reversed(own), *([self._borrowed] if self._borrowed is not None else ())):
             header = snapshot.header
-            if header["digest"] != self._digest or (bound is not None and bound and header["offset"] > bound):
+            if bound is not None and bound and header["offset"] > bound and snapshot is not self._borrowed:
                 continue
             try:
                 self._load(snapshot)
             except SnapshotError as error:
-                self._refusals.unusable(self._model.name, header["position"], error)
+                self._refusals.unusable(header["model"], header["position"], error)
                 continue
             break
         self._candidates.clear()
+        self._borrowed = None
         self._refusals.tell(self._report)
         self._live.lead(self._fold)
         return {**committed, self._source: self._offset}
@@ -118,10 +148,13 @@ class Learn:
         metrics: list[Write] = []
         fold, prequential = self._fold, self._prequential
         learnable, predict, learn, add = self._reader.learnable, fold.predict, fold.learn, prequential.add
-        skip, window, every = self._skip, self._window, self._every
+        window, every, slices = self._window, self._every, prequential.slices
         position = fold.position
         examples = batch.get("examples", ())
         head = position + len(examples)
+        skip: Set[int] = self._skip
+        if excluded := self._lineage.skipped(position, head):
+            skip = self._skip | excluded
         writes: Writes = {}
         for record in examples:
             y, x = learnable(record.value)
@@ -129,7 +162,9 @@ class Learn:
                 output = predict(x)
             except FoldError:
                 output = fold.no_answer
-            add(y, output)
+            loss = add(y, output)
+            if slices is not None:
+                slices.add(x, loss)
             if position in skip:
                 fold.position += 1
             else:
@@ -159,22 +194,22 @@ class Learn:
         if not new:
             return {}
         self._told += new
-        return {"metrics": [report(self._metrics, SNAPSHOTS + self._model.name, {"snapshots_refused": new}, now)]}
+        return {"metrics": [report(self._metrics, SNAPSHOTS + self._name, {"snapshots_refused": new}, now)]}
 
     def observe(self) -> Iterable[Reading]:
-        labels = (("model", self._model.name),)
+        labels = (("model", self._name),)
         yield Reading("model_position", labels, self._fold.position)
         yield Reading("snapshot_position", labels, self._sealed_position)
         yield Reading("snapshots_refused_total", labels, self._refusals.count)
 
     def _cannot_learn(self, position: int, head: int, error: FoldError) -> StateLost:
         self._skip.add(position)
-        self._live.withdraw(self._model.name, head)
-        return StateLost(f"model {self._model.name} could not learn example {position}, which it skips: {error}")
+        self._live.withdraw(self._name, head)
+        return StateLost(f"model {self._name} could not learn example {position}, which it skips: {error}")
 
     def _metric(self, closed: dict[str, object], now: int) -> Write:
-        name = self._model.name
-        value = {**closed, "model": name, "digest": self._digest, "at": now}
+        name = self._name
+        value = {**closed, "model": name, "digest": self._lineage.digest, "at": now}
         return f"{name}/{closed['window']}".encode(), self._metrics.encode(value), now, ()
 
     def _snapshot(self, now: int) -> list[Write]:
@@ -182,8 +217,8 @@ class Learn:
         payload = dumps((self._fold.dumps(), self._prequential.state(), sorted(self._skip)))
         chunks = seal(
             payload,
-            model=self._model.name,
-            digest=self._digest,
+            model=self._name,
+            digest=self._lineage.digest,
             position=position,
             offset=self._offset,
             at=now,
@@ -193,22 +228,22 @@ class Learn:
         self._kept[position] = set(range(len(chunks)))
         writes: list[Write] = [(key.encode(), self._snapshots.encode(value), now, ()) for key, value in chunks]
         # No snapshot of ours is ahead of the model: such a one was forged, or the log was made anew.
-        name, forged = self._model.name, self._refusals.spurious
+        name, forged = self._name, self._refusals.spurious
         gone = [p for p in self._kept if p > position or (p < position and f"{name}/{p}".encode() in forged)]
         forged.clear()
         for old in (*gone, *superfluous(sorted(self._kept.keys() - gone))):
             chunks_of = sorted(self._kept.pop(old))
-            writes += [(f"{self._model.name}/{old}/{chunk}".encode(), None, now, ()) for chunk in chunks_of]
+            writes += [(f"{name}/{old}/{chunk}".encode(), None, now, ()) for chunk in chunks_of]
         return writes
 
     def _load(self, snapshot: Snapshot) -> None:
         header = snapshot.header
-        results = Prequential(self._target, self._window)
+        results = Prequential(self._target, self._window, self._gate)
         try:
             fold, prequential, skip = loads(snapshot.payload)
             results.restore(prequential)
             skipped = {int(position) for position in skip}
-            model = Fold.loads(self._model, self._target, fold, header["position"])
+            model = self._lineage.loads(self._target, fold, header["position"])
         except SnapshotError:
             raise
         except Exception as error:  # Where nothing is signed, it may hold anything.

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 
 from streamml.errors import StateLost
 from streamml.models import Features, Fold, FoldError, Output, SpentError
@@ -33,15 +33,18 @@ def answer(fold: Fold, x: Features) -> Output:
 
 
 class LiveModels:
-    """The folds of this process by name, and which of them is the champion.
+    """The folds of this process by name, and which of them is the champion: as it learns on, or pinned at a position.
 
+    `shadowing` names the models whose answers are served beside the champion's, while they are not it.
     `behind(name)` says how many examples the log holds that the model has not learned, as far as this process knows; a
     runtime sets it. `on_change` is called at each change, perhaps from another thread. `refused` counts the snapshots
     that this process should have served and refused as forged; `told` of them are in committed reports.
     """
 
-    def __init__(self, champion: str) -> None:
+    def __init__(self, champion: str, shadowing: Iterable[str] = ()) -> None:
         self.champion = champion
+        self._shadowing = tuple(shadowing)
+        self._pinned: Fold | None = None
         self.behind: Callable[[str], int] = lambda name: 0
         self.on_change: list[Callable[[], None]] = []
         self.refused = self.told = 0
@@ -70,10 +73,15 @@ class LiveModels:
         self._folds.pop(name, None)
         self._changed()
 
-    def promote(self, name: str) -> None:
-        """From the next batch on, `name` serves."""
-        if name != self.champion:
-            self.champion = name
+    def forget(self, name: str) -> None:
+        """The model learns no more here and does not serve."""
+        self._folds.pop(name, None)
+        self._changed()
+
+    def promote(self, name: str, pinned: Fold | None = None) -> None:
+        """From the next batch on, `name` serves: `pinned` if it is given, a copy that nobody changes."""
+        if (name, pinned) != (self.champion, self._pinned):
+            self.champion, self._pinned = name, pinned
             self._changed()
 
     def get(self, name: str) -> Fold | None:
@@ -85,7 +93,7 @@ class LiveModels:
         Raises:
             NotReady: it is not shown now.
         """
-        fold = self._folds.get(self.champion)
+        fold = self._pinned or self._folds.get(self.champion)
         if fold is None:
             raise NotReady(f"the champion {self.champion!r} is not loaded in this process yet", self.ready)
         return fold
@@ -99,11 +107,27 @@ class LiveModels:
 
         self.on_change.append(wake)
         try:
-            while self._folds.get(self.champion) is None:
+            while self._pinned is None and self._folds.get(self.champion) is None:
                 await changed.wait()
                 changed.clear()
         finally:
             self.on_change.remove(wake)
+
+    def shadows(self) -> tuple[Fold, ...]:
+        """The shadows at hand, in declared order."""
+        found = (self._folds.get(name) for name in self._shadowing if name != self.champion)
+        return tuple(fold for fold in found if fold is not None)
+
+    def in_use(self) -> tuple[str, ...]:
+        """The names of the models that a step of `score` asks, and that nobody may change meanwhile."""
+        asked = () if self._pinned is not None else (self.champion,)
+        return (*asked, *(name for name in self._shadowing if name != self.champion))
+
+    def held_back(self, name: str) -> int:
+        """How many examples the model has learned that its pinned copy, which serves, has not."""
+        if self._pinned is None or name != self.champion:
+            return 0
+        return max(0, self.position(name) - self._pinned.position)
 
     def position(self, name: str) -> int:
         """Examples learned by the model shown; -1 where none is."""

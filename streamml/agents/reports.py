@@ -1,5 +1,5 @@
-"""What agents say of themselves in `metrics`, for `detect` to judge. Law: a report is a metric of no model: its name
-has a slash in it."""
+"""The series of `metrics` that are no model's own. Law: their names are no names of models: what agents say of
+themselves, for `detect` to judge, has a slash in its name, and what was served by shadows a colon."""
 
 from __future__ import annotations
 
@@ -8,10 +8,17 @@ from collections.abc import Mapping
 from streamml.records import Write
 from streamml.schemas import Codec
 
+SERVED = "served"
+"""The results of the predictions as they were served, whatever model was the champion."""
 SERVING = "serving/"
 """Of a partition of `score`, once a second."""
 SNAPSHOTS = "snapshots/"
 """Of the learner of a model, when it has refused snapshots."""
+
+
+def served_by(shadow: str) -> str:
+    """The series of what that shadow said beside what was served, over the same windows as `SERVED`."""
+    return f"{SERVED}:{shadow}"
 
 
 def report(

@@ -5,20 +5,21 @@ three."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from streamml.agents.agent import Offsets, Reading
-from streamml.agents.live import LiveModels
+from streamml.agents.live import LiveModels, answer
 from streamml.agents.quarantine import Quarantine
 from streamml.agents.reports import SERVING, report
 from streamml.agents.validate import Validate
 from streamml.errors import DecodeError
 from streamml.features import Transformer
-from streamml.models import FoldError, SpentError
+from streamml.models import Features, Fold, FoldError, SpentError
 from streamml.records import Batch, Record, Write, Writes
 from streamml.schemas import Codec
 
 _OF_BATCH = ("model", "digest", "position", "staleness", "served_at")
-"""The fields that all predictions of a batch have in common."""
+"""The fields that all predictions of a batch have in common; where there are no shadows, that there are none too."""
 
 REPORT_MS = 1_000
 """How often a partition says in `metrics` how it serves."""
@@ -26,6 +27,8 @@ REPORT_MS = 1_000
 
 class Score:
     """One partition of `events` and `feedback`. It keeps no state but counters: the live models are by reference.
+
+    What the shadows would have said goes into each prediction; one that is spent is left out.
 
     Once a second, if there were events or this process has refused a snapshot, it writes a record `serving/PARTITION`
     to `metrics`: events read and quarantined since the last one, the greatest staleness, snapshots refused. While there
@@ -47,7 +50,8 @@ class Score:
         self._transformer = transformer
         self._live = live
         self._encode_features = features.encode
-        self._of_batch, self._encode_prediction = predictions.halves(*_OF_BATCH)
+        self._unshadowed = predictions.halves("shadows", *_OF_BATCH)
+        self._shadowed = predictions.halves(*_OF_BATCH)
         self._metrics = metrics
         self._quarantine = quarantine
         self._name = f"{SERVING}{partition}"
@@ -101,7 +105,9 @@ class Score:
         refused += bad
         staleness = self._live.behind(fold.name)
         self._staleness = max(self._staleness, staleness)
-        of_batch = self._of_batch(
+        shadows = list(self._live.shadows())
+        encode_common, encode_prediction = self._shadowed if shadows else self._unshadowed
+        of_batch = encode_common(
             {
                 "model": fold.name,
                 "digest": fold.digest,
@@ -111,7 +117,7 @@ class Score:
             }
         )
         transform, predict, digest = self._transformer.values, fold.predict, self._transformer.digest
-        encode_features, encode_prediction = self._encode_features, self._encode_prediction
+        encode_features = self._encode_features
         features: list[Write] = []
         predictions: list[Write] = []
         for id, time, event, record in valid:
@@ -129,6 +135,8 @@ class Score:
             seen = {"id": id, "event_time": time, "transform": digest, "values": values}
             features.append((key, encode_features(seen), time, ()))
             served = {"output": output, "event_time": time, "id": id}
+            if shadows:
+                served["shadows"] = _said(shadows, values)
             predictions.append((key, encode_prediction(served, of_batch), time, ()))
         self.scored += len(features)
         return features, predictions
@@ -150,3 +158,16 @@ class Score:
         self._reported += 1
         self._reported_at = now
         return written
+
+
+def _said(shadows: list[Fold], x: Features) -> list[dict[str, Any]]:
+    """What each of them says of `x`; those that are spent are taken out of `shadows`."""
+    said = []
+    for fold in tuple(shadows):
+        try:
+            output = answer(fold, x)
+        except SpentError:
+            shadows.remove(fold)
+            continue
+        said.append({"model": fold.name, "digest": fold.digest, "position": fold.position, "output": output})
+    return said

@@ -26,13 +26,17 @@ class Purpose(StrEnum):
     produce = "produce"
     tail = "tail"
     replay = "replay"
+    command = "command"
 
 
 def acl(
     topology: TopologyPath,
     purpose: Annotated[
         Purpose,
-        typer.Option("--for", help="What the user runs: a worker, apply, a producer, a reader (tail), or replay."),
+        typer.Option(
+            "--for",
+            help="What the user runs: a worker, apply, a producer, a reader (tail), replay, or commands on models.",
+        ),
     ] = Purpose.run,
     principal: Annotated[
         str, typer.Option("--principal", metavar="User:NAME", help="The user as Kafka knows it.")
@@ -59,6 +63,8 @@ def acl(
         grants = access.producer(found, with_registry)
     elif purpose is Purpose.replay:
         grants = access.replayer(found, with_registry)
+    elif purpose is Purpose.command:
+        grants = access.commander(found, with_registry)
     else:
         grants = access.consumer(found, _roles(found, roles), group, with_registry)
     if json:

@@ -13,6 +13,9 @@ from streamml.cli.broker import app as broker
 from streamml.cli.declaration import check, describe
 from streamml.cli.demo import demo
 from streamml.cli.doctor import doctor
+from streamml.cli.explain import explain
+from streamml.cli.export import app as export
+from streamml.cli.models import app as models
 from streamml.cli.produce import produce
 from streamml.cli.quarantine import app as quarantine
 from streamml.cli.tail import tail
@@ -53,8 +56,11 @@ app.command("acl")(acl)
 app.command("run")(run_worker)
 app.command("produce")(produce)
 app.command("tail")(tail)
+app.command("explain")(explain)
 app.add_typer(quarantine, name="quarantine")
+app.add_typer(models, name="models")
 app.add_typer(broker, name="broker")
+app.add_typer(export, name="export")
 app.command("demo")(demo)
 app.command("doctor")(doctor)
 

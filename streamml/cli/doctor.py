@@ -16,6 +16,7 @@ from streamml.cli.terminal import one_line, plain_logs
 from streamml.errors import StreammlError
 
 if TYPE_CHECKING:
+    from streamml.runtime.connection import Connection
     from streamml.runtime.examination import Finding
     from streamml.topology import Topology
 
@@ -44,9 +45,20 @@ def doctor(
         found, findings = _declared(topology)
         worst |= _show(findings)
         if found is not None and broker[0].verdict == "ok":
-            worst |= _show(asyncio.run(examine_topology(found, where, registry)))
+            applied = _show(asyncio.run(examine_topology(found, where, registry)))
+            if "fail" not in applied:
+                applied |= _show(asyncio.run(_history(found, where, registry)))
+            worst |= applied
     if "fail" in worst:
         raise typer.Exit(1)
+
+
+async def _history(topology: Topology, where: Connection, registry: str | None) -> list[Finding]:
+    from streamml.runtime.retention import examine_history
+    from streamml.snapshots import key_of
+
+    secret = signing_key()
+    return await examine_history(topology, where, registry, None if secret is None else key_of(secret, topology.name))
 
 
 def _show(findings: list[Finding]) -> set[str]:

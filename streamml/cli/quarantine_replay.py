@@ -94,8 +94,8 @@ async def _replay(cluster: Cluster, todo: Sequence[Refused]) -> tuple[Outcome, S
     """What was done, and what ended it early."""
     from streamml.engine.catalog import schemas_of
     from streamml.runtime.applying import registered
+    from streamml.runtime.planes import wall_clock
     from streamml.runtime.quarantine import Replay
-    from streamml.runtime.worker import wall_clock
     from streamml.schemas import Codec
 
     topology = cluster.topology

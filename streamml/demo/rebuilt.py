@@ -9,6 +9,7 @@ from random import Random
 from typing import Any
 
 from streamml.engine.catalog import Catalog
+from streamml.engine.explaining import identical, seen_by_model
 from streamml.engine.rebuild import Replay
 from streamml.records import Record
 from streamml.topology import Topology
@@ -47,7 +48,7 @@ def rebuild(
         name: Replay(models[name], topology.target, catalog.examples, values)
         for name in {p["model"] for p in chosen} & models.keys()
     }
-    seen = _Seen(topology, catalog, features)
+    seen = _Seen(catalog, features)
     different = [why for p in chosen if (why := _difference(p, replays.get(p["model"]), seen)) is not None]
     return Rebuilt(len(chosen), tuple(different))
 
@@ -55,17 +56,15 @@ def rebuild(
 class _Seen:
     """The features of a prediction, as the model got them: an absent one is not there at all."""
 
-    def __init__(self, topology: Topology, catalog: Catalog, features: Mapping[bytes, Record]) -> None:
+    def __init__(self, catalog: Catalog, features: Mapping[bytes, Record]) -> None:
         self._decode = catalog.codec("features").decode
         self._features = features
-        self._optional = {f.name for f in topology.transform.features if f.optional}
 
     def by(self, id: str) -> dict[str, Any] | None:
         record = self._features.get(id.encode())
         if record is None:
             return None
-        values: Mapping[str, Any] = self._decode(record.value or b"")["values"]
-        return {n: value for n, value in values.items() if value is not None or n not in self._optional}
+        return seen_by_model(self._decode(record.value or b"")["values"])
 
 
 def _difference(prediction: Mapping[str, Any], replay: Replay | None, seen: _Seen) -> str | None:
@@ -83,7 +82,6 @@ def _difference(prediction: Mapping[str, Any], replay: Replay | None, seen: _See
     if fold.digest != prediction["digest"]:
         return f"{name} names the digest {prediction['digest']} of {fold.name}, which is {fold.digest}"
     said, again = prediction["output"], replay.predict(position, x)
-    # Equality alone would take 0.0 for -0.0, and would not look at the order of the classes.
-    if said != again or repr(said) != repr(again):
+    if not identical(said, again):
         return f"{name} was {said}, but {fold.name} at position {position} says {again}"
     return None

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
-from streamml.engine.layout import stages, topics
+from streamml.engine.layout import LEARN, stages, topics
 from streamml.records import Role
 from streamml.topology import Topology
 
@@ -32,6 +32,8 @@ class Grant(NamedTuple):
 
 def worker(topology: Topology, tasks: Sequence[str], registry: bool = False) -> list[Grant]:
     """What a worker of these tasks needs. With a `registry` server no schema is read from a topic."""
+    from streamml.models import MARK  # Only here: River takes a second, which nobody else needs.
+
     grants: list[Grant] = []
     for topic in topics(topology):
         # It compares every topic of the application with its declaration before it starts.
@@ -47,6 +49,12 @@ def worker(topology: Topology, tasks: Sequence[str], registry: bool = False) -> 
         grants.append(Grant("group", f"{topology.name}.{name}", "Read"))
         # One id for each unit: `<app>-<task>-<unit>`.
         grants.append(Grant("transactional-id", f"{topology.name}-{name}-", "Write", "prefixed"))
+        if stage.name.startswith(LEARN):
+            # Forks are learned where their root is, each in a group of its own.
+            grants.append(Grant("group", f"{topology.name}.{name}{MARK}", "Read", "prefixed"))
+            grants.append(Grant("transactional-id", f"{topology.name}-{name}{MARK}", "Write", "prefixed"))
+            # Where there is a gate, it asks for an examination before it promotes, which is answered here.
+            write += ["control"] if topology.gate is not None else []
         if stage.name == "score":
             # Where its model is learned by another process, it follows the snapshots and measures how old they are.
             read += ["models", "examples"]
@@ -89,6 +97,13 @@ def replayer(topology: Topology, registry: bool = False) -> list[Grant]:
     grants = [Grant("topic", topology.topic(role), "Read") for role in ("quarantine", "control")]
     grants += [Grant("topic", topology.topic(role), "Write") for role in ("events", "feedback", "labels", "control")]
     grants.append(Grant("transactional-id", f"{topology.name}-quarantine-replay", "Write"))
+    return _sorted([*grants, *_schemas(topology, registry)])
+
+
+def commander(topology: Topology, registry: bool = False) -> list[Grant]:
+    """What those need who run `streamml models`: to look at the models, to give commands, and to rebuild a model."""
+    grants = [Grant("topic", topology.topic(role), "Read") for role in ("control", "metrics", "models", "examples")]
+    grants.append(Grant("topic", topology.topic("control"), "Write"))
     return _sorted([*grants, *_schemas(topology, registry)])
 
 

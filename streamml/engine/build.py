@@ -4,7 +4,7 @@ else."""
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from streamml.agents.agent import Agent
@@ -14,17 +14,19 @@ from streamml.agents.learn import Learn
 from streamml.agents.live import LiveModels
 from streamml.agents.match import Match
 from streamml.agents.quarantine import Quarantine
+from streamml.agents.roster import Roster
 from streamml.agents.score import Score
 from streamml.agents.validate import Validate
 from streamml.engine.catalog import Catalog
-from streamml.engine.layout import Stage, stages
+from streamml.engine.layout import LEARN, Stage, learner, stages
 from streamml.engine.splicing import splicer
-from streamml.engine.task import Task
+from streamml.engine.task import SWITCH, Task
 from streamml.features import Transformer
+from streamml.models import Lineage
 from streamml.records import TopicPartition
 from streamml.schemas import field_kinds
 from streamml.stores import Store, open_store
-from streamml.topology import Model, Topology
+from streamml.topology import Topology
 
 _log = logging.getLogger("streamml")
 
@@ -37,37 +39,26 @@ def build_tasks(
     report: Callable[[str], None] = _log.warning,
     state_dir: Path | None = None,
 ) -> list[Task]:
-    """The tasks of `topology`. `report` is told, in one line each, what an operator should know but need not act on.
+    """The tasks of `topology` as it was declared, see `Builder`."""
+    return Builder(topology, catalog, live, Roster(topology), signing_key, report, state_dir).tasks()
 
-    `state_dir` is where state that is declared to lie on disk lies; without it all is kept in memory.
+
+class Builder:
+    """Makes the tasks of `topology`, and those of the forks that `roster` comes to know.
+
+    `report` is told, in one line each, what an operator should know but need not act on. `state_dir` is where state
+    that is declared to lie on disk lies; without it all is kept in memory.
     """
-    makers = _Makers(topology, catalog, live, signing_key, report, state_dir)
-    return [_task(stage, makers) for stage in stages(topology)]
 
-
-def _task(stage: Stage, makers: _Makers) -> Task:
-    return Task(
-        name=stage.name,
-        inputs=stage.inputs,
-        outputs=stage.outputs,
-        scope=stage.scope,
-        build=makers.maker(stage.name),
-        changelog=stage.changelog,
-        uses=stage.uses,
-        hold_ms=stage.hold_ms,
-        aligned=stage.aligned,
-    )
-
-
-class _Makers:
     def __init__(
         self,
         topology: Topology,
         catalog: Catalog,
         live: LiveModels,
-        signing_key: bytes | None,
-        report: Callable[[str], None],
-        state_dir: Path | None,
+        roster: Roster,
+        signing_key: bytes | None = None,
+        report: Callable[[str], None] = _log.warning,
+        state_dir: Path | None = None,
     ) -> None:
         self._topology = topology
         self._catalog = catalog
@@ -75,13 +66,45 @@ class _Makers:
         self._key = signing_key
         self._report = report
         self._state_dir = state_dir
-        self._skip: dict[str, set[int]] = {m.name: set() for m in topology.models}
-        self._models = {f"learn:{m.name}": m for m in topology.models}
+        self._roster = roster
+        self._skip: dict[str, set[int]] = {}
 
-    def maker(self, name: str) -> Callable[[int], Agent]:
-        if name in self._models:
-            model = self._models[name]
-            return lambda unit: self._learn(model)
+    def tasks(self) -> list[Task]:
+        """Those of the declaration, in the order of the flow."""
+        return [self._task(stage) for stage in stages(self._topology)]
+
+    def learner(self, name: str) -> Task:
+        """That of one model of the roster."""
+        return self._task(learner(name))
+
+    def _task(self, stage: Stage) -> Task:
+        return Task(
+            name=stage.name,
+            inputs=stage.inputs,
+            outputs=stage.outputs,
+            scope=stage.scope,
+            build=self._maker(stage.name),
+            changelog=stage.changelog,
+            uses=self._uses(stage.name),
+            hold_ms=stage.hold_ms,
+            aligned=stage.aligned,
+        )
+
+    def _uses(self, name: str) -> Callable[[], Iterable[str]]:
+        if name == "score":
+            return self._served
+        model = name.removeprefix(LEARN)
+        return (lambda: (model,)) if name.startswith(LEARN) else tuple
+
+    def _served(self) -> Iterator[str]:
+        yield SWITCH
+        # Only now: while the lock before was waited for, another model may have become the champion.
+        yield from sorted(self._live.in_use())
+
+    def _maker(self, name: str) -> Callable[[int], Agent]:
+        if name.startswith(LEARN):
+            lineage = self._roster.lineages[name.removeprefix(LEARN)]
+            return lambda unit: self._learn(lineage)
         makers: dict[str, Callable[[int], Agent]] = {
             "score": self._score,
             "match": self._match,
@@ -93,7 +116,13 @@ class _Makers:
                 self._catalog.codec("alerts"),
                 self._report,
             ),
-            "govern": lambda unit: Govern(self._topology, self._catalog.codec("control")),
+            "govern": lambda unit: Govern(
+                self._topology,
+                self._catalog.codec("control"),
+                self._catalog.codec("metrics"),
+                self._catalog.codec("alerts"),
+                self._report,
+            ),
         }
         return makers[name]
 
@@ -133,10 +162,11 @@ class _Makers:
     def _store(self, name: str) -> Store | None:
         return None if self._state_dir is None else open_store(self._state_dir / name, self._report)
 
-    def _learn(self, model: Model) -> Agent:
+    def _learn(self, lineage: Lineage) -> Agent:
         topology, catalog = self._topology, self._catalog
         return Learn(
-            model,
+            lineage,
+            self._roster.lineages,
             topology.target,
             topology.window,
             topology.snapshots,
@@ -146,6 +176,6 @@ class _Makers:
             catalog.codec("models"),
             self._live,
             self._key,
-            self._skip[model.name],
+            self._skip.setdefault(lineage.name, set()),
             self._report,
         )

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 from functools import partial
+from math import inf
 
 from streamml.drift import check_detector
 from streamml.engine.catalog import feature_fields, label_type, schemas_of
@@ -15,7 +16,7 @@ from streamml.errors import StreammlError
 from streamml.features import check_transform
 from streamml.models import check_model
 from streamml.rules import check_events
-from streamml.topology import Assume, Classification, Topology
+from streamml.topology import Assume, Classification, Gate, Topology
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,99}")
 _FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -23,6 +24,8 @@ _OURS = ("served", "serving", "snapshots")
 """Beside the models, whose series of metrics they stand next to."""
 _THRESHOLDS = ("staleness", "quarantine_rate", "degradation", "snapshots")
 """The alerts that need no detector."""
+_DRIFT = "drift"
+"""The kind of the alerts of detectors; of all others the kind is the name."""
 
 
 def check(topology: Topology) -> list[str]:
@@ -34,6 +37,7 @@ def check(topology: Topology) -> list[str]:
         *_guarded("the topology", partial(_names, topology)),
         *_guarded("the target", partial(_target, topology)),
         *_guarded("the topology", partial(_numbers, topology)),
+        *_guarded("the gate", partial(_gate, topology)),
         *_guarded("events, feedback and rules", partial(check_events, topology)),
     ]
     if problems:
@@ -132,3 +136,70 @@ def _numbers(topology: Topology) -> Iterator[str]:
     ):
         if span < timedelta(0) or (positive and not span):
             yield f"{name} is {span}; it must be {'above' if positive else 'at least'} zero"
+
+
+def _gate(topology: Topology) -> Iterator[str]:
+    gate, target = topology.gate, topology.target
+    if gate is None:
+        return
+    classes = target.classes if isinstance(target, Classification) else ()
+    if not 0 < gate.alpha < 1:
+        yield f"gate.alpha is {gate.alpha}; it is the chance of a false promotion, above 0 and below 1: 0.05 is usual"
+    if gate.metric == "roc_auc" and len(classes) != 2:
+        found = f"{len(classes)} are declared" if classes else "a regression has none"
+        yield f"gate.metric 'roc_auc' is for two classes, {found}; take 'loss'"
+    yield from _bound(gate, bool(classes))
+    for name, value, least in (
+        ("gate.minimum", gate.minimum, 1),
+        ("gate.cooldown", gate.cooldown, 0),
+        *((f"gate.slices[{n}].harm", part.harm, 0) for n, part in enumerate(gate.slices)),
+        *((f"gate.slices[{n}].minimum", part.minimum, 1) for n, part in enumerate(gate.slices)),
+    ):
+        if value < least:
+            yield f"{name} is {value}; it must be at least {least}"
+    for name, limit in (("gate.limits.latency", gate.limits.latency), ("gate.limits.size", gate.limits.size)):
+        if limit is not None and not 0 < limit < inf:
+            yield f"{name} is {limit}; it must be a finite number above zero, or None for no limit"
+    features = [feature.name for feature in topology.transform.features]
+    for field, count in Counter(part.field for part in gate.slices).items():
+        if count > 1:
+            yield f"{count} slices of the gate are of the feature {field!r}; keep one of them"
+        if field not in features:
+            yield f"gate.slices: no feature {field!r} is declared; choose one of {', '.join(map(repr, features))}"
+    yield from _rollback(topology, gate)
+
+
+def _bound(gate: Gate, classes: bool) -> Iterator[str]:
+    """What is wrong with the unit of the losses, and with an effect in it."""
+    if classes and gate.bound is not None:
+        yield f"gate.bound is {gate.bound}; the loss of a class is 0 or 1 anyway, leave it out"
+    elif not classes and gate.metric == "loss" and gate.bound is None:
+        yield "gate.bound is None; a regression needs the error from which on all errors count the same: give it one"
+    elif gate.bound is not None and not 0 < gate.bound < inf:
+        yield f"gate.bound is {gate.bound}; it is the error from which on all errors count the same: above zero, finite"
+    else:
+        greatest = 1 if gate.bound is None else gate.bound
+        if not 0 <= gate.effect < greatest:
+            yield f"gate.effect is {gate.effect}; it must be at least 0 and below {greatest}, the greatest gain"
+
+
+def _rollback(topology: Topology, gate: Gate) -> Iterator[str]:
+    if (rollback := gate.rollback) is None:
+        return
+    if rollback.minimum < 1:
+        yield f"gate.rollback.minimum is {rollback.minimum}; it must be at least 1"
+    known = (_DRIFT, *_THRESHOLDS)
+    unknown = [kind for kind in rollback.on if kind not in known]
+    if (word := "".join(map(str, unknown))) in known:
+        yield f"gate.rollback.on is the text {word!r}; write on=({word!r},)"
+        return
+    for kind in unknown:
+        yield f"gate.rollback.on has {kind!r}; the kinds of alerts are {', '.join(known)}"
+    never = {
+        _DRIFT: not topology.detectors,
+        "degradation": not topology.alerts.degradation,
+        "quarantine_rate": topology.alerts.quarantine_rate is None,
+    }
+    if not unknown and all(never.get(kind, False) for kind in rollback.on):
+        waited = " or ".join(rollback.on) or "no alert at all"
+        yield f"gate.rollback.on waits for {waited}, which never comes here; name a kind that is alerted"

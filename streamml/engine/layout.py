@@ -35,7 +35,6 @@ class Stage:
     outputs: tuple[Role, ...]
     scope: Scope
     changelog: Role | None = None
-    uses: tuple[str, ...] = ()
     hold_ms: int = 20
     aligned: bool = False
 
@@ -62,7 +61,6 @@ def stages(topology: Topology) -> list[Stage]:
             ("events", "feedback"),
             ("features", "predictions", "labels", "quarantine", "metrics"),
             "partition",
-            uses=tuple(m.name for m in topology.models),
             aligned=True,
         ),
         Stage(
@@ -74,12 +72,7 @@ def stages(topology: Topology) -> list[Stage]:
             hold_ms=50,
             aligned=True,
         ),
-        *(
-            Stage(
-                f"learn:{m.name}", ("examples",), ("metrics",), "whole", changelog="models", uses=(m.name,), hold_ms=50
-            )
-            for m in topology.models
-        ),
+        *(learner(m.name) for m in topology.models),
         Stage(
             "detect",
             ("examples", "metrics", *watched),
@@ -97,6 +90,15 @@ def stages(topology: Topology) -> list[Stage]:
             hold_ms=200,
         ),
     ]
+
+
+LEARN = "learn:"
+"""Before the name of a model: its learner."""
+
+
+def learner(name: str) -> Stage:
+    """The learner of one model, a declared one or a fork."""
+    return Stage(f"{LEARN}{name}", ("examples",), ("metrics",), "whole", changelog="models", hold_ms=50)
 
 
 def topics(topology: Topology) -> list[TopicLayout]:

@@ -22,13 +22,17 @@ from streamml.topology import (
     Feature,
     FeatureDrift,
     Feedback,
+    Gate,
+    Limits,
     MaxSize,
     Model,
     OneOf,
     Range,
     Regression,
     Required,
+    Rollback,
     Serving,
+    Slice,
     Snapshots,
     Topology,
     Transform,
@@ -63,6 +67,8 @@ _COUNT = _Shape(_whole, "a whole number")
 _FLAG = _of("True or False", bool)
 _SPAN = _of("a timedelta, such as timedelta(days=1)", timedelta)
 _MAYBE_SPAN = _of("a timedelta, such as timedelta(hours=1), or None", timedelta, type(None))
+_REAL = _Shape(lambda value: is_number(value), "a finite number")
+_MAYBE_COUNT = _Shape(lambda value: value is None or _whole(value), "a whole number or None")
 _NUMBER = _Shape(lambda value: value is None or _whole(value) or isinstance(value, float), "a number or None")
 _SCHEMA = _of("the name of a schema, a path, or the schema as a mapping", str, Path, Mapping)
 _FORMAT = _word("avro", "json")
@@ -81,6 +87,7 @@ _FIELDS: Mapping[type, Mapping[str, _Shape]] = {
         "alerts": _of("Alerts(...)", Alerts),
         "serving": _of("Serving(...)", Serving),
         "snapshots": _of("Snapshots(...)", Snapshots),
+        "gate": _of("Gate(...) or None", Gate, type(None)),
         "window": _COUNT,
         "partitions": _COUNT,
     },
@@ -103,7 +110,20 @@ _FIELDS: Mapping[type, Mapping[str, _Shape]] = {
     Serving: {"max_staleness": _COUNT},
     Snapshots: {"every": _COUNT, "interval": _SPAN},
     Feature: {"name": _TEXT, "type": _word("double", "long", "string", "boolean"), "optional": _FLAG},
-    Model: {"name": _TEXT, "build": _FACTORY, "seed": _COUNT},
+    Gate: {
+        "alpha": _REAL,
+        "minimum": _COUNT,
+        "effect": _REAL,
+        "metric": _word("loss", "roc_auc"),
+        "bound": _NUMBER,
+        "cooldown": _COUNT,
+        "limits": _of("Limits(...)", Limits),
+        "rollback": _of("Rollback(...) or None", Rollback, type(None)),
+    },
+    Slice: {"field": _TEXT, "harm": _REAL, "minimum": _COUNT},
+    Limits: {"latency": _NUMBER, "size": _MAYBE_COUNT},
+    Rollback: {"minimum": _COUNT},
+    Model: {"name": _TEXT, "build": _FACTORY, "seed": _COUNT, "shadow": _FLAG},
     ErrorDrift: {"name": _TEXT, "build": _FACTORY, "seed": _COUNT, "quiet": _COUNT},
     FeatureDrift: {"name": _TEXT, "feature": _TEXT, "build": _FACTORY, "seed": _COUNT, "quiet": _COUNT},
     Required: {},
@@ -144,6 +164,9 @@ def _items(topology: Topology) -> Iterator[str]:
         if isinstance(rule, Required):
             for place, field in enumerate(rule.fields):
                 yield from _item(f"rules[{number}].fields[{place}]", field, _TEXT)
+    if topology.gate is not None:
+        for number, part in enumerate(topology.gate.slices):
+            yield from _item(f"gate.slices[{number}]", part, _of("Slice(...)", Slice))
     if isinstance(topology.transform, Transform):
         for number, feature in enumerate(topology.transform.features):
             yield from _fields(f"transform.features[{number}].", feature)

@@ -3,7 +3,7 @@ itself."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,6 +13,10 @@ from streamml.records import Role
 Scope = Literal["partition", "whole"]
 
 
+SWITCH = "@champion"
+"""The lock of what `score` serves: who changes it holds this one."""
+
+
 @dataclass(frozen=True)
 class Task:
     """One stage of a topology.
@@ -20,8 +24,9 @@ class Task:
     `scope` is `partition` where partition p of every input goes to one agent of its own (the inputs are
     co-partitioned), and `whole` where one agent reads all partitions of all inputs. `changelog` is the role of the
     compacted topic that the agent is restored from; a `partition` agent uses its own partition of it, a `whole` agent
-    partition 0. `uses` names the models whose live objects a step reads or changes: the runtime runs no two steps on
-    one model at a time. A runtime commits as soon as a step has writes, then lets input gather for `hold_ms`; without
+    partition 0. `uses` gives the names of what a step reads or changes beside its records, the models above all: the
+    runtime takes the lock of each before it asks for the next name, and runs no two steps under one lock. A runtime
+    commits as soon as a step has writes, then lets input gather for `hold_ms`; without
     writes it may put the commit off. `aligned`: no input is read far ahead of the others, by the times of the records.
     """
 
@@ -31,7 +36,7 @@ class Task:
     scope: Scope
     build: Callable[[int], Agent]
     changelog: Role | None = None
-    uses: tuple[str, ...] = ()
+    uses: Callable[[], Iterable[str]] = tuple
     hold_ms: int = 20
     aligned: bool = False
 

@@ -3,5 +3,7 @@ baselines would have scored."""
 
 from streamml.evaluation.prequential import Prequential
 from streamml.evaluation.served import ServedPrequential
+from streamml.evaluation.shadowed import ShadowedPrequential
+from streamml.evaluation.slices import Slices
 
-__all__ = ["Prequential", "ServedPrequential"]
+__all__ = ["Prequential", "ServedPrequential", "ShadowedPrequential", "Slices"]

@@ -75,6 +75,7 @@ class Windows:
             "baselines": {"no_change": no_change.metrics(), "prior": prior.metrics()},
             "baselines_cumulative": {"no_change": sums[1].metrics(), "prior": sums[2].metrics()},
             "losses": self._now.losses(),
+            "slices": {},
         }
         return record, sums
 
@@ -111,7 +112,8 @@ class Windows:
         for tally, kept in zip(self._sums, state["sums"], strict=True):
             tally.restore(kept)
 
-    __getstate__ = state
+    def __getstate__(self) -> dict[str, Any]:
+        return self.state()
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._start(state["classes"], state["size"], state["reach"])

@@ -3,5 +3,17 @@
 from streamml.models.build import digest_of
 from streamml.models.check import check_model
 from streamml.models.fold import Features, Fold, FoldError, Output, SpentError
+from streamml.models.lineage import MARK, Lineage, united
 
-__all__ = ["Features", "Fold", "FoldError", "Output", "SpentError", "check_model", "digest_of"]
+__all__ = [
+    "MARK",
+    "Features",
+    "Fold",
+    "FoldError",
+    "Lineage",
+    "Output",
+    "SpentError",
+    "check_model",
+    "digest_of",
+    "united",
+]

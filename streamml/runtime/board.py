@@ -11,6 +11,7 @@ from collections import Counter, deque
 from collections.abc import Mapping
 from typing import Any
 
+from streamml.agents.roster import Roster
 from streamml.topology import Topology
 
 log = logging.getLogger(__name__)
@@ -23,28 +24,31 @@ OPEN_LIMIT = 200
 class Board:
     """`since` (ms since the epoch): what happened before is taken in without a word, since it was told at its time."""
 
-    def __init__(self, topology: Topology, since: int = 0) -> None:
-        self.champion = topology.champion
+    def __init__(self, topology: Topology, since: int = 0, roster: Roster | None = None) -> None:
+        self.roster = roster or Roster(topology)
         self.promotions = 0
         self.decisions: deque[dict[str, Any]] = deque(maxlen=20)
         self.open: dict[str, dict[str, Any]] = {}
         self.opened: Counter[tuple[str, str]] = Counter()
         self.windows: dict[str, dict[str, Any]] = {}
-        self._models = {model.name for model in topology.models}
         self._since = since
 
     def control(self, record: Mapping[str, Any]) -> None:
-        """A command or a decision. An accepted decision to promote or roll back names the champion from here on."""
+        """A command or a decision. What is decided changes the roster from here on."""
         if record["kind"] != "decision":
             return
         self.decisions.append(dict(record))
-        model = record["model"]
-        if record["accepted"] and record["action"] in ("promote", "rollback") and model in self._models:
-            self.promotions += model != self.champion
-            self.champion = model
+        model, before = record["model"], self.roster.reign
+        self.roster.apply(record)
+        self.promotions += self.roster.reign != before
         if record["at"] >= self._since:
             verdict = "accepted" if record["accepted"] else "refused"
             log.info("control: %s %s %s: %s", record["action"], model or "", verdict, record["reason"])
+
+    @property
+    def champion(self) -> str:
+        """The model that serves."""
+        return self.roster.champion
 
     def alert(self, record: Mapping[str, Any]) -> None:
         """A step in the life of an alert."""
@@ -63,7 +67,7 @@ class Board:
     def metric(self, record: Mapping[str, Any]) -> None:
         """The results of a model over a window; the newest window of each declared model stays."""
         model = record["model"]
-        if model not in self._models and model != SERVED:
+        if model not in self.roster.lineages and model.partition(":")[0] != SERVED:
             return
         held = self.windows.get(model)
         if held is None or record["at"] >= held["at"]:

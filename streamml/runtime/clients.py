@@ -119,14 +119,18 @@ def append_all(batch: Batch, writes: Sequence[Write], at: int) -> int:
 
 
 def group_consumer(connection: Connection, group: str, assignor: Any, tuning: Tuning) -> Consumer:
-    """The consumer of one task: commits nothing by itself and reads what is committed."""
+    """The consumer of one task: commits nothing by itself and reads what is committed.
+
+    Every session seeks before it fetches. So an offset that is out of range was deleted, or lost, while it was read:
+    that loses the session, whose opening says so; by itself aiokafka would jump there and say nothing.
+    """
     return AIOKafkaConsumer(
         **connection.client(),
         client_id=group,
         group_id=group,
         enable_auto_commit=False,
         isolation_level="read_committed",
-        auto_offset_reset="earliest",
+        auto_offset_reset="none",
         session_timeout_ms=tuning.session_timeout_ms,
         heartbeat_interval_ms=tuning.heartbeat_interval_ms,
         rebalance_timeout_ms=tuning.rebalance_timeout_ms,

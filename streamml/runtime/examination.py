@@ -57,7 +57,7 @@ async def examine_broker(connection: Connection, wait: float = 0.0) -> list[Find
             settings = await _broker_settings(admin, node)
         release = await _release(connection)
     except StreammlError as error:
-        return [Finding("fail", "broker", *_split(error))]
+        return [Finding("fail", "broker", *split(error))]
     count = len(cluster["brokers"])
     return [
         Finding(
@@ -78,7 +78,7 @@ async def examine_topology(topology: Topology, connection: Connection, registry:
         finally:
             await store.close()
     except StreammlError as error:
-        return [Finding("fail", "topology", *_split(error))]
+        return [Finding("fail", "topology", *split(error))]
     return [*_topics(found), *_schemas(found)]
 
 
@@ -106,7 +106,7 @@ def _difference(change: TopicChange) -> Finding:
 
 def _schemas(found: Plan) -> Iterator[Finding]:
     refused = [change for change in found.schemas if change.refused is not None]
-    yield from (Finding("fail", "schemas", *_split(change.refused)) for change in refused)
+    yield from (Finding("fail", "schemas", *split(change.refused)) for change in refused)
     if found.registers:
         names = ", ".join(change.subject for change in found.registers)
         yield Finding("fail", "schemas", f"not registered as declared: {names}", "run `streamml apply`")
@@ -160,7 +160,7 @@ async def _broker_settings(admin: Any, node: int) -> dict[str, str]:
     return found
 
 
-def _split(error: object) -> tuple[str, str]:
+def split(error: object) -> tuple[str, str]:
     """Our errors are `fact: what to do`; the last colon or semicolon parts the two."""
     text = " ".join(str(error).split())
     at = max(text.rfind(": "), text.rfind("; "))

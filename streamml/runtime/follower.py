@@ -1,8 +1,8 @@
 """Keeping the served model fresh in a process that does not learn it. Law: only whole, verified, newer snapshots serve.
 
 The topic `<app>.models` is read from its beginning (it is compacted and thinned) and then followed. The newest ones
-of each model are kept sealed; only the champion's is opened, in a thread, so that no event waits for it. A model whose
-learner runs in this process is left alone: the learner's own object serves, or none while it is built anew; its
+of each model are kept sealed; only those that serve are opened, in a thread, so that no event waits for it. A model
+whose learner runs in this process is left alone: the learner's own object serves, or none while it is built anew; its
 snapshots are kept for when the learner leaves.
 
 Staleness here is an upper bound. A follower cannot know the position of the head of `examples`, which counts examples,
@@ -23,9 +23,10 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
 from streamml.agents.live import LiveModels
+from streamml.agents.roster import Roster
 from streamml.errors import BrokerError, DecodeError, ForeignSnapshot, SnapshotError
 from streamml.evaluation import Prequential
-from streamml.models import Fold, digest_of
+from streamml.models import Fold
 from streamml.runtime.clients import FATAL, refusal
 from streamml.runtime.connection import Connection
 from streamml.schemas import Codec
@@ -52,13 +53,14 @@ class Follower:
         codec: Codec,
         signing_key: bytes | None = None,
         leads: Callable[[str], bool] = lambda model: False,
+        roster: Roster | None = None,
     ) -> None:
         self._topology = topology
         self._connection = connection
         self._live = live
         self._codec = codec
         self._leads = leads
-        self._specs = {m.name: (m, digest_of(m, topology.target)) for m in topology.models}
+        self._lineages = (roster or Roster(topology)).lineages
         # A learner's snapshot holds its prequential state beside the model.
         self._allowed = allow(Prequential(topology.target, topology.window))
         self._assembler = Assembler(signing_key)
@@ -104,10 +106,9 @@ class Follower:
         """The learner in this process has `unread` offsets before it: remembered for when it moves elsewhere."""
         self._reached[model] = self._head - unread
 
-    async def promote(self, model: str) -> None:
-        """Open the newest snapshot of `model`, then let it serve."""
+    async def open(self, model: str) -> None:
+        """See to it that `model` is at hand: its newest snapshot, unless its learner is here."""
         await self._open(model)
-        self._live.promote(model)
 
     async def _run(self) -> None:
         while True:
@@ -139,19 +140,19 @@ class Follower:
         while True:
             if not self.caught_up.is_set() and await consumer.position(tp) >= end:
                 self._tell_past()
-                await self._open(self._live.champion)
+                await self._open_all()
                 self.caught_up.set()
             for record in (await consumer.getmany(tp, timeout_ms=500)).get(tp, ()):
                 self._take(record)
             if self.caught_up.is_set():
-                await self._open(self._live.champion)
+                await self._open_all()
             if loop.time() >= due:
                 self._head = (await consumer.end_offsets([self._examples]))[self._examples]
                 due = loop.time() + HEAD_EVERY
 
     def _take(self, record: ConsumerRecord) -> None:
         model = (record.key or b"").split(b"/", 1)[0].decode("utf-8", "replace")
-        if model not in self._specs:
+        if model not in self._lineages:
             return
         snapshot_of = (record.key or b"").rpartition(b"/")[0]
         if record.value is None:
@@ -168,21 +169,25 @@ class Follower:
         if snapshot is None:
             return
         self._settled(snapshot_of)
-        if snapshot.header["digest"] != self._specs[model][1]:
+        if snapshot.header["digest"] != self._lineages[model].digest:
             return
         held = self._sealed.setdefault(model, [])
         held.append(snapshot)
         held.sort(key=lambda found: int(found.header["position"]))
         del held[:-_CANDIDATES]
 
+    async def _open_all(self) -> None:
+        for model in self._live.in_use():
+            await self._open(model)
+
     async def _open(self, model: str) -> None:
         async with self._opening:
-            spec, _ = self._specs[model]
+            lineage = self._lineages[model]
             if self._leads(model):
                 return
             if self._live.get(model) is None:
                 # The model at position 0 is a fold as any other: it serves until there is a better one.
-                self._live.follow(Fold.new(spec, self._topology.target))
+                self._live.follow(lineage.new(self._topology.target))
                 self._reached[model] = 0
             sealed = self._sealed.get(model, [])
             while sealed and sealed[-1].header["position"] > self._live.position(model):
@@ -204,11 +209,10 @@ class Follower:
 
     def _load(self, snapshot: Snapshot) -> Fold:
         header = snapshot.header
-        spec, _ = self._specs[header["model"]]
         held = loads(snapshot.payload, self._allowed)
         if not (isinstance(held, tuple) and held and isinstance(held[0], bytes)):
             raise SnapshotError(f"it holds a {type(held).__name__}, not what a learner writes")
-        return Fold.loads(spec, self._topology.target, held[0], header["position"])
+        return self._lineages[header["model"]].loads(self._topology.target, held[0], header["position"])
 
     def _refused(self, snapshot_of: bytes, model: str, which: str, error: Exception) -> None:
         if self._past is not None:

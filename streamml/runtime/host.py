@@ -9,16 +9,16 @@ from __future__ import annotations
 import asyncio
 import faulthandler
 import logging
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 import faust
 from mode import Service
 
 from streamml.errors import StreammlError
 from streamml.runtime.faust_app import FAUST_LOG, App
+from streamml.runtime.learners import Learners
 from streamml.runtime.monitoring import Plane, Sources
-from streamml.runtime.topic_watch import TopicWatch
 
 log = logging.getLogger(__name__)
 CHECK_EVERY = 1.0
@@ -26,10 +26,21 @@ CHECK_AT_START = 0.1
 STOP_WITHIN = 30.0
 
 
+class Part(Protocol):
+    """What runs beside the planes; `check` raises what ended it, `settled` returns once the first batch may be
+    scored."""
+
+    async def start(self) -> None: ...
+    async def settled(self) -> None: ...
+    async def stop(self) -> None: ...
+    def check(self) -> None: ...
+
+
 class PlaneService(Service):
     """The planes of one worker, as a service of Faust's worker.
 
-    `each_second` is called after a round of checks; `on_failure` with what ended a part, once.
+    `each_second` is called after a round of checks; `on_failure` with what ended a part, once. `score` is started when
+    the other `parts` have settled.
     """
 
     logger = FAUST_LOG
@@ -39,15 +50,18 @@ class PlaneService(Service):
         sources: Sources,
         on_failure: Callable[[str], None],
         each_second: Callable[[], None] = lambda: None,
-        watch: TopicWatch | None = None,
+        parts: Sequence[Part] = (),
+        learners: Learners | None = None,
     ) -> None:
         self._sources = sources
         self._on_failure = on_failure
         self._each_second = each_second
-        self._watch = watch
+        self._parts = tuple(parts)
+        self._learners = learners
+        self._staffing: asyncio.Task[None] | None = None
         self._starting: asyncio.Task[None] | None = None
         self._checking: asyncio.Task[None] | None = None
-        self._running: list[Plane] = []
+        self._launched: list[Plane] = []
         self._learning = asyncio.Event()
         super().__init__()
 
@@ -57,39 +71,42 @@ class PlaneService(Service):
         self._checking = asyncio.create_task(self._supervise(), name="supervisor")
 
     async def on_stop(self) -> None:
-        for task in (self._starting, self._checking):
+        for task in (self._starting, self._checking, self._staffing):
             if task is not None:
                 task.cancel()
                 await asyncio.wait({task})
         follower = self._sources.follower
-        stops = [plane.stop() for plane in self._running]
+        stops = [plane.stop() for plane in {*self._launched, *self._sources.planes}]
         if follower is not None:
             stops.append(follower.stop())
-        if self._watch is not None:
-            stops.append(self._watch.stop())
+        stops += [part.stop() for part in self._parts]
         for result in await asyncio.gather(*stops, return_exceptions=True):
             if isinstance(result, BaseException):
                 log.warning("while stopping: %s", one_line(result))
 
     async def _bring_up(self) -> None:
         follower, planes = self._sources.follower, self._sources.planes
-        if self._watch is not None:
-            await self._watch.start()
+        for part in self._parts:
+            await part.start()
         if follower is not None:
             await follower.start()
         last = [plane for plane in planes if plane.task.name == "score"]
-        for plane in planes:
+        for plane in tuple(planes):
             if plane not in last:
                 await self._start(plane)
+        if self._learners is not None:
+            self._staffing = asyncio.create_task(self._learners.staff(), name="staffing")
         if last:
             await self._learning.wait()
         if follower is not None:
             await follower.caught_up.wait()
+        for part in self._parts:
+            await part.settled()
         for plane in last:
             await self._start(plane)
 
     async def _start(self, plane: Plane) -> None:
-        self._running.append(plane)
+        self._launched.append(plane)
         await plane.start()
 
     async def _supervise(self) -> None:
@@ -103,7 +120,7 @@ class PlaneService(Service):
                 return
             self._sources.sample()
             self._each_second()
-            if all(p in self._running and p.ready for p in self._sources.planes if p.task.name.startswith("learn:")):
+            if all(p in self._launched and p.ready for p in self._sources.planes if p.task.name.startswith("learn:")):
                 self._learning.set()
             missing = self._sources.missing()
             if was_ready == bool(missing):
@@ -112,11 +129,13 @@ class PlaneService(Service):
             await asyncio.sleep(CHECK_EVERY if self._learning.is_set() else CHECK_AT_START)
 
     def _check(self) -> None:
-        if self._watch is not None:
-            self._watch.check()
+        for part in self._parts:
+            part.check()
         if self._starting is not None and self._starting.done():
             self._starting.result()
-        for plane in self._running:
+        if self._staffing is not None and self._staffing.done() and not self._staffing.cancelled():
+            self._staffing.result()
+        for plane in tuple(self._sources.planes):
             plane.check()
         if self._sources.follower is not None:
             self._sources.follower.check()

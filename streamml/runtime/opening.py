@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 
-from streamml.errors import BrokerError
+from streamml.errors import BrokerError, StreammlError
 from streamml.records import Record, Role, TopicPartition
 from streamml.runtime.clients import theirs
 from streamml.runtime.context import Context
@@ -37,21 +37,25 @@ async def open_unit(
     """Bring the unit's agent to where the committed offsets are; returns the offsets to read from.
 
     `progress` is of the restore, then of the replay; it stands at 0 of 0 otherwise.
+
+    Raises StreammlError where the state must be built from records that were deleted.
     """
     await outbox.start()
     context.reach("fenced")
-    committed = await _committed(context, list(inputs))
+    committed, never = await _committed(context, list(inputs))
     await stepper.build()
     try:
         await _restore(context, unit, stepper, progress)
         context.reach("restored")
-        return await _replay(context, unit, inputs, committed, stepper, progress)
+        return await _replay(context, unit, inputs, committed, never, stepper, progress)
     finally:
         progress.done = progress.total = 0
 
 
-async def _committed(context: Context, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
-    """The committed offset by partition; the log's beginning where nothing was ever committed."""
+async def _committed(
+    context: Context, partitions: Sequence[TopicPartition]
+) -> tuple[dict[TopicPartition, int], set[TopicPartition]]:
+    """The committed offset by partition; the log's beginning where nothing was ever committed, and where that is."""
     answers = await asyncio.gather(*(context.consumer.committed(tp) for tp in theirs(partitions)))
     found = dict(zip(partitions, answers, strict=True))
     held = await _settled_bounds(context, found, "committed", "delete the group's offsets")
@@ -68,7 +72,7 @@ async def _committed(context: Context, partitions: Sequence[TopicPartition]) -> 
                 *tp,
             )
         committed[tp] = begin if offset is None else max(offset, begin)
-    return committed
+    return committed, {tp for tp, offset in found.items() if offset is None}
 
 
 async def _settled_bounds(
@@ -138,10 +142,13 @@ async def _replay(
     unit: int,
     inputs: Mapping[TopicPartition, Role],
     committed: dict[TopicPartition, int],
+    never: set[TopicPartition],
     stepper: Stepper,
     progress: Progress,
 ) -> dict[TopicPartition, int]:
-    start = await stepper.resume(committed)
+    # That the log begins at a later offset than 0 does not mean that anything was read up to there.
+    known = {tp: offset for tp, offset in committed.items() if not offset or tp not in never}
+    start = await stepper.resume(known)
     ahead = {tp: start[tp] for tp in committed if start.get(tp, 0) > committed[tp]}
     if ahead:
         await _settled_bounds(context, ahead, "has a state at", "delete its snapshots or changelog")
@@ -163,5 +170,25 @@ async def _replay(
         context.counters.replayed += sum(len(records) for records in batch.values())
 
     spans = {tp: Span(start[tp], offset) for tp, offset in committed.items() if start.get(tp, offset) < offset}
+    await _refuse_deleted(context, spans)
     await read_spans(context.connection, f"{context.transactional_id(unit)}-replay", spans, feed, progress)
     return committed | ahead
+
+
+async def _refuse_deleted(context: Context, spans: Mapping[TopicPartition, Span]) -> None:
+    """A state cannot be built from what is gone. No later attempt could: so this is no loss of a session."""
+    held = await bounds(context.consumer, list(spans))
+    for tp, span in spans.items():
+        if span.start >= held[tp].start:
+            continue
+        gone = (
+            f"{tp.topic}/{tp.partition} begins at offset {held[tp].start}: what {context.group} needs from offset "
+            f"{span.start} on was deleted, and no state of it that can be used reaches past that"
+        )
+        model = context.task.name.removeprefix("learn:")
+        if model == context.task.name:
+            raise StreammlError(f"{gone}; give the topic a longer retention, and the topology another name")
+        raise StreammlError(
+            f"{gone}; begin a new lineage after the cut: streamml models exclude TOPOLOGY {model} --from 0 --to "
+            "POSITION, where `streamml doctor TOPOLOGY` names the position"
+        )

@@ -24,6 +24,9 @@ class Staleness:
 
     def behind(self, model: str) -> int:
         """Examples committed that the model, as it serves here, has not learned: an upper bound, see `follower`."""
+        return self._behind(model) + self._live.held_back(model)
+
+    def _behind(self, model: str) -> int:
         position = max(0, self._live.position(model))
         least = self._live.furthest(model) - position
         plane, follower = self._learners.get(model), self._follower
@@ -43,7 +46,7 @@ class Staleness:
         """Remember where the learners of this process stand; to be called every second."""
         for model, plane in self._learners.items():
             if plane.sessions:
-                self.behind(model)
+                self._behind(model)
                 unread = self._unread(plane)
                 if unread is not None and self._follower is not None:
                     self._follower.reached(model, unread)

@@ -34,7 +34,6 @@ class Stepper:
         self._steps = Pace(context.tuning.max_records)
         self._restores = Pace(context.tuning.max_records * 5)
         self._spells = Spells()
-        self._locks = [context.locks.setdefault(name, asyncio.Lock()) for name in sorted(context.task.uses)]
         self._busy = False
         self._readings: list[Reading] = []
 
@@ -124,11 +123,10 @@ class Stepper:
         return self._agent
 
     async def _call(self, threaded: bool, what: str, where: str, call: Callable[[], T]) -> T:
-        if not self._locks:
-            return await self._run(threaded, what, where, call)
+        locks = self._context.locks
         async with AsyncExitStack() as held:
-            for lock in self._locks:
-                await held.enter_async_context(lock)
+            for name in self._context.task.uses():
+                await held.enter_async_context(locks.setdefault(name, asyncio.Lock()))
             return await self._run(threaded, what, where, call)
 
     async def _run(self, threaded: bool, what: str, where: str, call: Callable[[], T]) -> T:

@@ -37,6 +37,9 @@ class TopicWatch:
         """Begin to look; the topics as they are first seen are the ones that must stay."""
         self._task = asyncio.create_task(self._run(), name="topics")
 
+    async def settled(self) -> None:
+        """Nothing waits for it."""
+
     async def stop(self) -> None:
         """End it."""
         if self._task is not None:

@@ -8,43 +8,45 @@ import os
 import signal
 import socket
 import tempfile
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from time import time
-from typing import Any, cast
+from typing import cast
 from uuid import uuid4
 
 from streamml.agents.live import LiveModels
-from streamml.engine.build import build_tasks
-from streamml.engine.catalog import Catalog, subject
-from streamml.engine.layout import stages
+from streamml.agents.roster import Roster
+from streamml.engine.build import Builder
+from streamml.engine.catalog import Catalog
+from streamml.engine.layout import LEARN, stages
 from streamml.engine.task import Task
 from streamml.errors import DeclarationError, StreammlError
-from streamml.records import Batch, Role
+from streamml.models import MARK, Fold
+from streamml.records import Role
 from streamml.runtime.access import check_token, protect
 from streamml.runtime.applying import carry_out, open_store, plan
 from streamml.runtime.board import Board
 from streamml.runtime.connection import Connection, wait_for_broker
-from streamml.runtime.faust_app import App, Feed, WebServer, follow, read_history
-from streamml.runtime.figures import Timed, Timing
+from streamml.runtime.examining import Examiner
+from streamml.runtime.faust_app import App, WebServer, follow, read_history
+from streamml.runtime.feeds import Feeds
 from streamml.runtime.follower import Follower
 from streamml.runtime.host import Host, PlaneService
+from streamml.runtime.learners import Learners
 from streamml.runtime.logs import LogFormat, set_up_logs
 from streamml.runtime.memory import Tidy, calm_collector
 from streamml.runtime.monitoring import Sources
-from streamml.runtime.plane import Plane as KafkaPlane
+from streamml.runtime.planes import Planes, wall_clock
+from streamml.runtime.rebuilding import rebuild
 from streamml.runtime.registry import SchemaStore
-from streamml.runtime.registry_arrivals import Arrivals, Upgrades
 from streamml.runtime.staleness import Staleness
+from streamml.runtime.switching import Switching
 from streamml.runtime.topic_watch import TopicWatch
 from streamml.runtime.web import add_routes, listen, may_listen, serve_on
 from streamml.snapshots import key_of
 from streamml.topology import Topology, load_topology
 
 log = logging.getLogger("streamml")
-RECENT_METRICS = 256
-"""How far back in `metrics` a worker begins: enough for the newest window of each model."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,8 @@ def choose(topology: Topology, only: Sequence[str]) -> list[str]:
     """The names of the tasks to run, in the order of the flow. Raises DeclarationError for a name that there is not."""
     names = [stage.name for stage in stages(topology)]
     wanted = {name.strip() for name in only if name.strip()}
+    # A fork is learned where its root is.
+    wanted = {name.partition(MARK)[0] for name in wanted}
     unknown = sorted(wanted - {"learn", *names})
     if unknown:
         raise DeclarationError(f"no task {unknown[0]!r} in {topology.name}; --only takes learn, {', '.join(names)}")
@@ -149,45 +153,49 @@ async def _serve(
     catalog: Catalog,
     store: SchemaStore,
 ) -> int:
-    live = LiveModels(topology.champion)
+    roster = Roster(topology)
+    live = LiveModels(topology.champion, [m.name for m in topology.models if m.shadow])
     key = None if options.signing_key is None else key_of(options.signing_key, topology.name)
-    built = build_tasks(topology, catalog, live, key, state_dir=options.data_dir / topology.name)
-    tasks = [task for task in built if task.name in chosen]
-    timings = {task.name: Timing() for task in tasks}
-    planes = build_planes(topology, options.connection, tasks, timings, store, catalog)
-    learners = {
-        plane.task.name.removeprefix("learn:"): plane for plane in planes if plane.task.name.startswith("learn:")
-    }
-    board = Board(topology, since=wall_clock())
+    builder = Builder(topology, catalog, live, roster, key, state_dir=options.data_dir / topology.name)
+    maker = Planes(topology, options.connection, store, catalog)
+    board = Board(topology, since=wall_clock(), roster=roster)
+    feeds = Feeds(topology, catalog, board)
+    group = f"{topology.name}.host.{socket.gethostname()}.{uuid4().hex[:8]}"
+    await read_history(options.connection, group, feeds.all)
+
+    tasks = [task for task in builder.tasks() if task.name in chosen]
+    planes = [maker.make(task) for task in tasks if not task.name.startswith(LEARN)]
+    roots = [name.removeprefix(LEARN) for name in chosen if name.startswith(LEARN)]
+    learners = Learners(roster, live, roots, lambda name: maker.make(builder.learner(name)), planes)
+    serves = "score" in chosen
     follower = (
-        Follower(
-            topology,
-            options.connection,
-            live,
-            catalog.codec("models"),
-            key,
-            leads=lambda model: model in learners and bool(learners[model].sessions),
-        )
-        if "score" in chosen
+        Follower(topology, options.connection, live, catalog.codec("models"), key, learners.leads, roster)
+        if serves
         else None
     )
-    sources = Sources(topology, planes, live, board, follower, timings=timings)
+
+    async def opened(model: str) -> None:
+        if follower is not None:
+            await follower.open(model)
+
+    async def rebuilt(model: str, position: int) -> Fold:
+        return await rebuild(options.connection, topology, catalog, roster.lineages, model, position, key)
+
+    switching = Switching(live, roster, maker.locks, opened, rebuilt if serves else None)
+    examiner = Examiner(
+        topology,
+        options.connection,
+        catalog,
+        roster,
+        learners.leads,
+        key,
+        f"worker on {socket.gethostname()}",
+        wall_clock,
+    )
+    feeds.on_control = (learners.follow, switching.follow, examiner.follow)
+    sources = Sources(topology, planes, live, board, follower, timings=maker.timings)
     staleness = Staleness(live, learners, follower)
     live.behind = staleness.behind
-
-    async def control(record: dict[str, Any]) -> None:
-        board.control(record)
-        if follower is not None:
-            await follower.promote(board.champion)
-        else:
-            live.promote(board.champion)
-
-    def feed(role: Role, take: Callable[[dict[str, Any]], Awaitable[None] | None], back: int | None = None) -> Feed:
-        return Feed(topology.topic(role), catalog.codec(role).decode, take, back)
-
-    feeds = (feed("control", control), feed("alerts", board.alert), feed("metrics", board.metric, RECENT_METRICS))
-    group = f"{topology.name}.host.{socket.gethostname()}.{uuid4().hex[:8]}"
-    await read_history(options.connection, group, feeds)
     with (
         tempfile.TemporaryDirectory(prefix="streamml-") as scratch,
         listen(options.web_host, options.web_port) as listener,
@@ -195,17 +203,22 @@ async def _serve(
         check_token(options.web_host, listener.addresses, options.web_token)
         app = App(group, options.connection, options.web_host, listener.port, Path(scratch))
         serve_on(cast(WebServer, app.web), listener)
-        for each in feeds:
+        for each in feeds.all:
             follow(app, each)
 
-        watch = TopicWatch(options.connection, topics_of(topology, tasks))
         tidy = Tidy()
 
         def each_second() -> None:
             staleness.note()
             tidy()
 
-        service = PlaneService(sources, lambda line: host.fail(line), each_second, watch)
+        service = PlaneService(
+            sources,
+            lambda line: host.fail(line),
+            each_second,
+            (TopicWatch(options.connection, topics_of(topology, tasks)), switching, examiner),
+            learners,
+        )
         host = Host(app, service)
         site = cast(WebServer, app.web).web_app
         add_routes(site.router, sources, lambda: host.failure)
@@ -222,50 +235,6 @@ def topics_of(topology: Topology, tasks: Sequence[Task]) -> set[str]:
     if any(task.name == "score" for task in tasks):
         roles.update(("models", "examples"))  # The follower's.
     return {topology.topic(role) for role in roles}
-
-
-def build_planes(
-    topology: Topology,
-    connection: Connection,
-    tasks: Sequence[Task],
-    timings: Mapping[str, Timing],
-    store: SchemaStore,
-    catalog: Catalog,
-) -> list[KafkaPlane]:
-    """A plane for each task, with a watch on its agents; the locks are shared by all of them."""
-    locks: dict[str, asyncio.Lock] = {}
-    sources = (("events", topology.events), ("feedback", topology.feedback))
-    framed = {role: subject(topology, role) for role, source in sources if source.format == "avro"}
-    ours = {stage.name: [role for role in stage.inputs if role not in dict(sources)] for stage in stages(topology)}
-    prepare: dict[str, Callable[[Batch], Awaitable[None]]] = {
-        name: Upgrades(store, {role: catalog.codec(role).header for role in roles}, catalog.missing, catalog.asked)
-        for name, roles in ours.items()
-        if roles
-    }
-    if framed:
-        prepare["score"] = Arrivals(store, framed)
-
-    def timed(task: Task) -> Task:
-        build, timing, watched = task.build, timings[task.name], "events" if task.name == "score" else None
-        return replace(task, build=lambda unit: Timed(build(unit), timing, wall_clock, watched))
-
-    return [
-        KafkaPlane(
-            topology.name,
-            timed(task),
-            connection,
-            wall_clock,
-            topology.topic,
-            locks,
-            prepare=prepare.get(task.name),
-        )
-        for task in tasks
-    ]
-
-
-def wall_clock() -> int:
-    """ms since the epoch."""
-    return int(time() * 1000)
 
 
 async def _until_signalled(life: Callable[[], Awaitable[int]]) -> int:

@@ -29,8 +29,9 @@ class ExampleReader:
     served: Callable[[bytes | None], tuple[Any, dict[str, Any]]]
     """(label value, prediction record). The features are not decoded. Raises DecodeError."""
 
-    scored: Callable[[bytes | None], tuple[Any, dict[str, Any], int]]
-    """(label value, output served, position of the model that served it), and no more decoded. Raises DecodeError."""
+    scored: Callable[[bytes | None], tuple[Any, dict[str, Any], int, list[dict[str, Any]]]]
+    """(label value, output served, position of the model that served it, what its shadows said), and no more decoded.
+    Raises DecodeError."""
 
     def __init__(
         self,
@@ -66,8 +67,9 @@ class ExampleReader:
     def _build_scored(self, label: Avro, prediction: Avro, header: bytes) -> Decode:
         program = Program()
         value = program.fields(label, only={"value"})["value"]
-        said = program.fields(prediction, only={"output", "position"})
-        result = f"({value}, {said['output']}, {said['position']})"
+        said = program.fields(prediction, only={"output", "shadows", "position"})
+        shadows = said.get("shadows", "[]")  # An example of an earlier version has none.
+        result = f"({value}, {said['output']}, {said['position']}, {shadows})"
         return program.build(header, result, self._other_scored, whole=False)
 
     def _build_tail(self, label: Avro, values: Avro, header: bytes) -> Decode:
@@ -95,10 +97,11 @@ class ExampleReader:
         schema_id = schema_id_of(data)
         read = self._others.get(schema_id)
         if read is None:
-            schema = expanded(self._find(schema_id), logical=False)
-            if schema["name"] != self._name:
-                raise DecodeError("schema_id", f"schema id {schema_id} is of {schema['name']}; expected {self._name}")
-            features = schema["fields"][-1]["type"]["fields"][-1]["type"]["fields"]
+            schema = self._find(schema_id)
+            tree = expanded(schema, logical=False)
+            if tree["name"] != self._name:
+                raise DecodeError("schema_id", f"schema id {schema_id} is of {tree['name']}; expected {self._name}")
+            features = tree["fields"][-1]["type"]["fields"][-1]["type"]["fields"]
             values = [
                 (f["name"], "", True) if isinstance(f["type"], list) else (f["name"], f["type"], False)
                 for f in features
@@ -110,9 +113,10 @@ class ExampleReader:
         example = self._versions.decode(data)
         return example["label"]["value"], example["prediction"]
 
-    def _other_scored(self, data: bytes | None) -> tuple[Any, dict[str, Any], int]:
+    def _other_scored(self, data: bytes | None) -> tuple[Any, dict[str, Any], int, list[dict[str, Any]]]:
         example = self._versions.decode(data)
-        return example["label"]["value"], example["prediction"]["output"], example["prediction"]["position"]
+        said = example["prediction"]
+        return example["label"]["value"], said["output"], said["position"], said["shadows"]
 
     def _find(self, schema_id: int) -> Any:
         if self._registry is None:

@@ -51,7 +51,7 @@ def system_schemas(values: Sequence[Value], label: str, classes: bool) -> dict[s
         "Prediction": shipped["predictions"],
         "Features": shipped["features"],
     }
-    return {role: _filled(schema, types) for role, schema in shipped.items()}
+    return {role: _filled(schema, types, set()) for role, schema in shipped.items()}
 
 
 def _feature_values(values: Sequence[Value]) -> dict[str, Any]:
@@ -79,16 +79,23 @@ def _output(label: str, classes: bool) -> dict[str, Any]:
     return {"type": "record", "name": "Output", "namespace": "streamml", "fields": fields}
 
 
-def _filled(schema: Mapping[str, Any], types: Mapping[str, Any]) -> dict[str, Any]:
-    """`schema` with each field whose type is a name in `types` given that type instead."""
-    fields = []
-    for field in schema["fields"]:
-        kind = field["type"]
-        if isinstance(kind, str) and kind in types:
-            given = types[kind]
-            kind = _filled(given, types) if isinstance(given, dict) else given
-        fields.append({**field, "type": kind})
-    return {**schema, "fields": fields}
+def _filled(schema: Any, types: Mapping[str, Any], defined: set[str]) -> Any:
+    """`schema` with the names in `types` replaced by these types; a record only where it stands first, as Avro wants
+    it."""
+    if isinstance(schema, str):
+        given = types.get(schema, schema)
+        if isinstance(given, str):
+            return given
+        if schema in defined:
+            return schema
+        defined.add(schema)
+        return _filled(given, types, defined)
+    if isinstance(schema, list):
+        return [_filled(branch, types, defined) for branch in schema]
+    filled = {key: _filled(schema[key], types, defined) for key in ("items", "values") if key in schema}
+    if "fields" in schema:
+        filled["fields"] = [{**field, "type": _filled(field["type"], types, defined)} for field in schema["fields"]]
+    return {**schema, **filled}
 
 
 def _shipped(name: str) -> dict[str, Any]:

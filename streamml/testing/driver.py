@@ -3,18 +3,25 @@ made up."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from time import perf_counter
 from typing import Any
 
 import orjson
 
 from streamml.agents.agent import Agent
 from streamml.agents.live import LiveModels
-from streamml.engine.build import build_tasks
+from streamml.agents.roster import Roster
+from streamml.engine.build import Builder
 from streamml.engine.catalog import Catalog
-from streamml.engine.layout import topics
+from streamml.engine.examining import answer_of, examined, pair
+from streamml.engine.layout import LEARN, topics
+from streamml.engine.rebuild import Replay
+from streamml.engine.starts import Shelf, assemble
 from streamml.engine.task import Task
-from streamml.errors import DecodeError, StateLost
+from streamml.engine.validation import Examination
+from streamml.errors import DecodeError, StateLost, StreammlError
+from streamml.models import Fold, Lineage
 from streamml.partitioning import partitions_of
 from streamml.records import Batch, LogRecord, Role, TopicPartition
 from streamml.schemas import Registry
@@ -54,6 +61,8 @@ class _Session:
             home = TopicPartition(driver.topology.topic(task.changelog), self._home)
             agent.restore(driver.logs.read(home, 0))
         start = dict(agent.resume(self.committed))
+        for tp in self._sources:  # A state may begin past what was committed.
+            self.committed[tp] = max(self.committed[tp], start[tp])
         while any(start[tp] < self.committed[tp] for tp in self._sources):
             try:
                 agent.step(self._batch(start, self.committed), driver.clock())
@@ -121,10 +130,10 @@ class Driver:
         self.catalog = Catalog.in_memory(topology, registry)
         self.logs = MemoryLogs({t.name: t.partitions for t in topics(topology)})
         self.reports: list[str] = []
-        self.live = LiveModels(topology.champion)
         self._key = signing_key
-        self._decided = 0
-        self._sessions: list[_Session] = self._open()
+        self._sessions: list[_Session] = []
+        self._rested: dict[str, dict[TopicPartition, int]] = {}
+        self._begin({})
 
     def produce(
         self,
@@ -157,8 +166,7 @@ class Driver:
         """Go on until nothing is left to do (at most `rounds` rounds over all tasks)."""
         for _ in range(rounds):
             moved = [session.advance() for session in self._sessions]
-            self._follow_control()
-            if not any(moved):
+            if not any([*moved, self._follow_control(), self._examine()]):
                 return
 
     def read(self, role: Role) -> list[dict[str, Any]]:
@@ -176,35 +184,102 @@ class Driver:
 
     def crash(self) -> None:
         """Throw every agent and every model away, and start again from what the logs hold."""
-        committed = [session.committed for session in self._sessions]
-        self.live = LiveModels(self.topology.champion)
-        self._decided = 0
-        self._sessions = self._open(committed)
-        self._follow_control()
+        committed = {(session.task.name, session.unit): session.committed for session in self._sessions}
+        self._begin(committed)
 
-    def _follow_control(self) -> None:
-        """Every process of a runtime folds the decisions in `control`; here there is one."""
-        control = self.records("control")
+    def _begin(self, committed: Mapping[tuple[str, int], dict[TopicPartition, int]]) -> None:
+        """One process starts, as one of a runtime does: it learns from `control` who learns and who serves."""
+        topology = self.topology
+        self.roster = Roster(topology)
+        self.live = LiveModels(topology.champion, [m.name for m in topology.models if m.shadow])
+        self.live.behind = self._behind
+        self._builder = Builder(topology, self.catalog, self.live, self.roster, self._key, self.reports.append)
+        self._decided = 0
+        tasks = [task for task in self._builder.tasks() if not task.name.startswith(LEARN)]
+        units = [(task, n) for task in tasks for n in range(topology.partitions if task.scope == "partition" else 1)]
+        self._sessions = [_Session(self, task, n, committed.get((task.name, n))) for task, n in units]
+        rested = {name: offsets for (name, _), offsets in committed.items() if name.startswith(LEARN)}
+        self._rested = {**self._rested, **rested}
+        self._follow_control()
+        self._staff()
+
+    def _follow_control(self) -> bool:
+        """Every process of a runtime folds the decisions in `control`; here there is one. Whether one changed
+        anything."""
+        control, reign = self.records("control"), self.roster.reign
+        changed = False
         for record in control[self._decided :]:
             try:
                 entry = self.catalog.codec("control").decode(record.value)
             except DecodeError:
                 continue
-            if entry["kind"] == "decision" and entry["accepted"] and entry["action"] == "promote":
-                self.live.promote(entry["model"])
+            if entry["kind"] == "decision":
+                changed = self.roster.apply(entry) or changed
         self._decided = len(control)
+        if changed:
+            self._staff()
+        if self.roster.reign != reign:
+            name, position = self.roster.reign
+            self.live.promote(name, None if position is None else self.rebuild(name, position))
+        return changed
 
-    def _open(self, committed: Sequence[dict[TopicPartition, int] | None] | None = None) -> list[_Session]:
-        tasks = build_tasks(self.topology, self.catalog, self.live, self._key, self.reports.append)
-        units = [
-            (task, unit)
-            for task in tasks
-            for unit in range(self.topology.partitions if task.scope == "partition" else 1)
-        ]
-        self.live.behind = self._behind
-        before = committed or [None] * len(units)
-        return [_Session(self, task, unit, offsets) for (task, unit), offsets in zip(units, before, strict=True)]
+    def _staff(self) -> None:
+        """A session for each model that learns, and none for one that rests."""
+        wanted = {f"{LEARN}{name}": name for name in self.roster.learning()}
+        learners = {s.task.name: s for s in self._sessions if s.task.name.startswith(LEARN)}
+        for task in learners.keys() - wanted.keys():
+            self._rested[task] = learners[task].committed
+            self._sessions.remove(learners[task])
+            if (name := task.removeprefix(LEARN)) != self.live.champion and name not in self.live.in_use():
+                self.live.forget(name)
+        for task, name in wanted.items():
+            if task not in learners:
+                self._sessions.append(_Session(self, self._builder.learner(name), 0, self._rested.pop(task, None)))
+        # Whatever is first with its examples, `govern` hears of all models in one order.
+        order = {task: place for place, task in enumerate(("score", "match", *wanted, "detect", "govern"))}
+        self._sessions.sort(key=lambda session: (order[session.task.name], session.unit))
+
+    def rebuild(self, name: str, position: int) -> Fold:
+        """A model of the roster at `position`, folded anew from the log.
+
+        Raises:
+            LookupError: the log holds fewer examples.
+        """
+        values = [record.value or b"" for record in self.records("examples")]
+        lineage = self.roster.lineages[name]
+        return Replay(lineage, self.topology.target, self.catalog.examples, values).at(position)
+
+    def _examine(self) -> bool:
+        """What the process of a learner does when `govern` asks for it; whether anything was answered."""
+        answered = False
+        for name in list(self.roster.asked):
+            found = self._examined(self.roster.lineages[name])
+            if found is not None:
+                self.produce("control", answer_of(name, found, "driver", self.clock()))
+                answered = True
+        return answered
+
+    def _examined(self, lineage: Lineage) -> Examination | StreammlError | None:
+        """None while the model has no snapshot."""
+        models, decode = self.records("models"), self.catalog.codec("models").decode
+        shelf = Shelf(decode, self._key)
+        for record in models:
+            shelf.take(record)
+        try:
+            found = pair(shelf, lineage, self.roster.lineages, 0)
+            if found is None:
+                return None
+            older, newer = (
+                None if start.header is None else assemble((models[at] for at in start.chunks), decode, self._key)
+                for start in found
+            )
+            assert newer is not None
+            examples = self.records("examples")[found[0].offset : found[1].offset]
+            rows = (self.catalog.examples.learnable(record.value) for record in examples)
+            return examined(self.topology, lineage, older, newer, rows, perf_counter)
+        except StreammlError as error:
+            return error
 
     def _behind(self, name: str) -> int:
         examples = self.logs.end(TopicPartition(self.topology.topic("examples"), 0))
-        return max(0, examples - self.live.position(name))
+        return max(0, examples - self.live.position(name)) + self.live.held_back(name)

@@ -3,6 +3,7 @@ nothing."""
 
 from streamml.topology.app import Alerts, Serving, Snapshots, Topology
 from streamml.topology.detectors import Detector, ErrorDrift, FeatureDrift
+from streamml.topology.gates import Gate, Limits, Rollback, Slice
 from streamml.topology.load import load_topology
 from streamml.topology.models import Classification, Model, Regression, Target
 from streamml.topology.rules import Check, EventTime, MaxSize, OneOf, Range, Required, Rule
@@ -21,14 +22,18 @@ __all__ = [
     "Feature",
     "FeatureDrift",
     "Feedback",
+    "Gate",
+    "Limits",
     "MaxSize",
     "Model",
     "OneOf",
     "Range",
     "Regression",
     "Required",
+    "Rollback",
     "Rule",
     "Serving",
+    "Slice",
     "Snapshots",
     "Target",
     "Topology",

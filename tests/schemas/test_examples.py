@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -44,8 +45,10 @@ def examples(draw: st.DrawFn) -> tuple[list[Value], str, dict[str, Any]]:
         output = st.fixed_dictionaries(
             {"label": st.none() | label, "probabilities": st.dictionaries(TEXT, DOUBLES, max_size=3)}
         )
+    shadow = {"model": TEXT, "digest": TEXT, "position": LONGS, "output": output}
     prediction = {
         "output": output,
+        "shadows": st.lists(st.fixed_dictionaries(shadow), max_size=3),
         "model": TEXT,
         "digest": TEXT,
         "position": LONGS,
@@ -87,12 +90,14 @@ def test_parts_of_an_example_are_those_of_the_whole(case: tuple[list[Value], str
     assert list(seen) == sorted(seen)
     prediction = example["prediction"]
     assert reader.served(data) == (example["label"]["value"], prediction)
-    assert reader.scored(data) == (example["label"]["value"], prediction["output"], prediction["position"])
+    scored = (example["label"]["value"], prediction["output"], prediction["position"], prediction["shadows"])
+    assert reader.scored(data) == scored
 
 
 PARTS = (("labels", "label"), ("predictions", "prediction"), ("features", "features"))
 PREDICTION = {
     "output": {"label": "UP", "probabilities": {"UP": 1.0}},
+    "shadows": [{"model": "s", "digest": "d", "position": 1, "output": {"label": None, "probabilities": {}}}],
     "model": "m",
     "digest": "d",
     "position": 0,
@@ -119,7 +124,7 @@ def test_examples_of_an_earlier_version_are_read_through_the_registry() -> None:
     reader = ExampleReader(new, second, new_values, registry)
     assert reader.learnable(data) == ("UP", {"x": 1.5})
     assert reader.served(data) == ("UP", PREDICTION)
-    assert reader.scored(data) == ("UP", PREDICTION["output"], 0)
+    assert reader.scored(data) == ("UP", PREDICTION["output"], 0, PREDICTION["shadows"])
     with pytest.raises(DecodeError, match=f"schema id {first}; expected {second}"):
         ExampleReader(new, second, new_values).learnable(data)
     # And one that declares fewer features learns all that the model of this log has learned.
@@ -128,6 +133,30 @@ def test_examples_of_an_earlier_version_are_read_through_the_registry() -> None:
         "UP",
         {"x": 1.5, "y": 2.5},
     )
+
+
+def without_shadows(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema of examples as it was before there were any."""
+    old = deepcopy(schema)
+    prediction = next(field["type"] for field in old["fields"] if field["name"] == "prediction")
+    prediction["fields"] = [field for field in prediction["fields"] if field["name"] != "shadows"]
+    return old
+
+
+@pytest.mark.parametrize("values", [[("x", "double", False)], [("x", "double", False), ("y", "long", True)]])
+def test_examples_from_before_there_were_shadows_have_none(values: list[Value]) -> None:
+    new = system_schemas(values, "string", True)["examples"]
+    old = without_shadows(new)
+    registry = Registry()
+    first, second = registry.register("a-value", old), registry.register("a-value", new)
+    said = {name: value for name, value in PREDICTION.items() if name != "shadows"}
+    absent = {name: None for name, _, optional in values if optional}
+    data = Codec(old, first).encode({"label": LABEL, "prediction": said, "features": seen(x=1.5, **absent)})
+    reader = ExampleReader(new, second, values, registry)
+    assert reader.learnable(data) == ("UP", {"x": 1.5})
+    assert reader.served(data) == ("UP", {**said, "shadows": []})
+    assert reader.scored(data) == ("UP", PREDICTION["output"], 0, [])
+    assert Codec(new, second, registry).decode(data)["prediction"] == {**said, "shadows": []}
 
 
 @pytest.mark.parametrize("data", [None, b"", b"\0\0\0\0\5x", b"\1\0\0\0\4", b"\0\0\0\0\4", b"\0\0\0\0\4\4UP"])

@@ -101,12 +101,12 @@ def test_what_cannot_be_read_is_not_registered(schema: dict[str, Any]) -> None:
 
 GOLDEN = {
     "features": 839_223_788,
-    "predictions": 1_224_749_943,
+    "predictions": 1_927_192_105,
     "labels": 1_121_519_469,
-    "examples": 386_481_415,
-    "metrics": 349_940_968,
+    "examples": 1_179_977_532,
+    "metrics": 1_246_954_764,
     "alerts": 1_661_869_042,
-    "control": 2_086_835_831,
+    "control": 367_767_859,
     "models": 1_756_073_892,
     "quarantine": 304_190_439,
     "elec2.event": 769_562_273,

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from streamml.errors import SchemaError
 from streamml.schemas import Codec, system_schemas
+from streamml.schemas.canonical import expanded
 
 VALUES = [("x", "double", False), ("a", "long", False), ("m", "string", True)]
 
@@ -49,6 +50,39 @@ def test_the_output_follows_from_the_target() -> None:
     for label, classes, names in (("long", True, ["label", "probabilities"]), ("double", False, ["value"])):
         output = system_schemas(VALUES, label, classes)["predictions"]["fields"][0]["type"]
         assert [field["name"] for field in output["fields"]] == names
+
+
+@pytest.mark.parametrize(("label", "classes"), [("string", True), ("double", False)])
+def test_the_output_of_a_shadow_is_that_of_the_champion(label: str, classes: bool) -> None:
+    schemas = system_schemas(VALUES, label, classes)
+    examples: Any = expanded(schemas["examples"])
+    predictions: Any = expanded(schemas["predictions"])
+    for prediction in (predictions, examples["fields"][1]["type"]):
+        output, shadows = (field["type"] for field in prediction["fields"][:2])
+        assert shadows["items"]["fields"][-1] == {"name": "output", "type": output}
+
+
+def test_no_shadows_are_one_byte_that_can_stand_with_what_a_batch_has_in_common() -> None:
+    predictions = Codec(system_schemas(VALUES, "double", False)["predictions"], 1)
+    output = {"value": 1.5}
+    common = {"model": "m", "digest": "d", "position": 1, "staleness": 2, "served_at": 3}
+    own = {"output": output, "event_time": 4, "id": "e"}
+    of_batch, encode = predictions.halves("shadows", *common)
+    assert encode(own, of_batch(common)) == predictions.encode({**own, **common, "shadows": []})
+    shadows = [{"model": "s", "digest": "d", "position": 7, "output": output}] * 2
+    of_batch, encode = predictions.halves(*common)
+    data = encode({**own, "shadows": shadows}, of_batch(common))
+    assert predictions.decode(data) == {**own, **common, "shadows": shadows}
+
+
+def test_a_metric_has_no_slices_unless_given() -> None:
+    metrics = Codec(system_schemas(VALUES, "double", False)["metrics"], 1)
+    names = ("metrics", "cumulative", "baselines", "baselines_cumulative")
+    counts = dict.fromkeys(("window", "first_position", "count", "scored", "at"), 0)
+    record = {"model": "m", "digest": "d", "losses": [], **{name: {} for name in names}, **counts}
+    assert metrics.decode(metrics.encode(record))["slices"] == {}
+    slices = {"day=1": {"count": 3, "loss": 0.25}}
+    assert metrics.decode(metrics.encode({**record, "slices": slices}))["slices"] == slices
 
 
 def test_a_label_of_another_type() -> None:

@@ -150,7 +150,7 @@ def test_the_champion_can_be_changed_and_the_log_says_why(world: Open, app_name:
     here.produce("control", {**command, "model": "xgboost"})
     decisions = [c for c in here.until("control", 5) if c["kind"] == "decision"][1:]
     assert [(d["model"], d["accepted"]) for d in decisions] == [("nb", True), ("xgboost", False)]
-    assert decisions[1]["reason"] == "no model 'xgboost' in the topology; it declares lr, nb"
+    assert decisions[1]["reason"] == "no model 'xgboost' in the topology; there are lr, nb"
 
 
 def test_metrics_stand_beside_their_baselines(world: Open, app_name: str) -> None:
