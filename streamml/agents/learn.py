@@ -68,6 +68,7 @@ class Learn:
         self._candidates: list[Snapshot] = []
         self._borrowed: Snapshot | None = None
         self._lent = Assembler(signing_key)
+        self._anchor = 0, 0
         self._kept: dict[int, set[int]] = {}
         self._fold = lineage.new(target)
         self._gate = gate
@@ -108,11 +109,18 @@ class Learn:
                 self._candidates.append(snapshot)
                 del self._candidates[:-_CANDIDATES]
 
+    def _begin_blank(self) -> None:
+        """With the last position up to which nothing is learned whose offset is known: what lies before it may be
+        deleted."""
+        position, self._offset = self._anchor
+        self._fold.position = position
+        self._prequential.begin(position)
+
     def _borrow(self, record: Record) -> None:
         """A chunk of another lineage: its snapshot is one of ours where the two agree. Its own learner tells of bad
         ones."""
         relative = self._relatives.get((record.key or b"").split(b"/", 1)[0].decode("utf-8", "replace"))
-        if relative is None or relative.model.name != self._lineage.model.name:
+        if relative is None:
             return
         try:
             snapshot = self._lent.add(self._snapshots.decode(record.value))
@@ -121,6 +129,8 @@ class Learn:
         if snapshot is None or snapshot.header["digest"] != relative.digest:
             return
         position = snapshot.header["position"]
+        if self._anchor[0] < position <= self._lineage.blank:
+            self._anchor = position, snapshot.header["offset"]
         best = -1 if self._borrowed is None else self._borrowed.header["position"]
         if position > best and self._lineage.agrees(relative, position):
             self._borrowed = snapshot
@@ -138,6 +148,8 @@ class Learn:
                 self._refusals.unusable(header["model"], header["position"], error)
                 continue
             break
+        else:
+            self._begin_blank()
         self._candidates.clear()
         self._borrowed = None
         self._refusals.tell(self._report)
@@ -249,6 +261,7 @@ class Learn:
         except Exception as error:  # Where nothing is signed, it may hold anything.
             raise SnapshotError(f"it does not hold what a learner writes ({type(error).__name__}: {error})") from error
         self._fold, self._prequential = model, results
-        self._skip.update(skipped)
+        if header["digest"] == self._lineage.digest:  # What made a relative raise need not make this one.
+            self._skip.update(skipped)
         self._offset = header["offset"]
         self._sealed_position = header["position"]

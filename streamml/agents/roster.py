@@ -106,14 +106,18 @@ class Roster:
         return True
 
     def _fork(self, decision: Decision) -> bool:
-        name, parent = decision["model"], self.lineages.get(decision["parent"])
-        if parent is None or name in self.lineages:
-            return False
+        parent, start, end = self.lineages.get(decision["parent"]), decision["from_position"], decision["to_position"]
+        name = decision["model"] or ""
         root, _, number = name.partition(MARK)
+        # What govern has not written so is a forgery, and names no fork.
+        if parent is None or root != parent.model.name or not number.isdecimal() or name in self.lineages:
+            return False
+        if start is None or end is None or not 0 <= start < end:
+            return False
         self._forks[root] = max(self._forks.get(root, 0), int(number))
-        ranges = (*parent.excluded, (decision["from_position"], decision["to_position"]))
+        ranges = (*parent.excluded, (start, end))
         self.lineages[name] = Lineage.of(parent.model, self._target, ranges, name)
-        self._history.append((name, parent.name, decision["from_position"], decision["to_position"]))
+        self._history.append((name, parent.name, start, end))
         return True
 
     def state(self) -> dict[str, Any]:

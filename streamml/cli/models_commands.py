@@ -15,7 +15,7 @@ import typer
 from streamml.cli.models_reading import Name, Place
 from streamml.cli.options import Bootstrap, Properties, Property, Registry, TopologyPath
 from streamml.cli.rebuild import parsed
-from streamml.cli.terminal import one_line, plain_logs
+from streamml.cli.terminal import author_of, one_line, plain_logs
 from streamml.errors import StreammlError
 
 if TYPE_CHECKING:
@@ -201,15 +201,3 @@ async def _asked(place: Place, asked: _Asked, reason: str | None, wait: float) -
         )
         offset = await give(where, topology, control, command)
         return offset, await answer_to(where, topology, control, offset, wait)
-
-
-def author_of() -> str:
-    """Who gives a command, as far as this machine knows."""
-    import getpass
-    import socket
-
-    try:
-        user = getpass.getuser()
-    except (OSError, KeyError):  # No such user: as in a container that runs under a bare number.
-        user = "unknown"
-    return f"{user}@{socket.gethostname()}"

@@ -12,7 +12,7 @@ import typer
 
 from streamml.cli.options import Bootstrap, Properties, Property, Registry, TopologyPath, connection, load
 from streamml.cli.quarantine_reading import Agent, Cluster, Json, Rule, Since, Until, moment, some
-from streamml.cli.terminal import error, interactive, note, plain_logs
+from streamml.cli.terminal import author_of, error, interactive, note, plain_logs
 from streamml.errors import StreammlError
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ async def _replay(cluster: Cluster, todo: Sequence[Refused]) -> tuple[Outcome, S
     topology = cluster.topology
     async with cluster.open() as (store, decoder):
         control = Codec(schemas_of(topology)["control"], await registered(topology, store, "control"))
-        work = Replay(cluster.connection, topology, decoder, control, _author(), wall_clock)
+        work = Replay(cluster.connection, topology, decoder, control, author_of(), wall_clock)
         try:
             return await work.run(todo), None
         except StreammlError as problem:
@@ -151,14 +151,3 @@ def _ask(count: int, where: Connection) -> None:
     if not Confirm.ask(question, console=Console(stderr=True), default=False):
         note("nothing was written")
         raise typer.Exit(1)
-
-
-def _author() -> str:
-    import getpass
-    import socket
-
-    try:
-        user = getpass.getuser()
-    except (OSError, KeyError):  # No such user: as in a container that runs under a bare number.
-        user = "unknown"
-    return f"{user}@{socket.gethostname()}"

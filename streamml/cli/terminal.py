@@ -50,3 +50,15 @@ def plain_logs() -> None:
     logging.getLogger("streamml").propagate = False
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+def author_of() -> str:
+    """Who gives a command, as far as this machine knows: it goes into the audit log."""
+    import getpass
+    import socket
+
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):  # No such user: as in a container that runs under a bare number.
+        user = "unknown"
+    return f"{user}@{socket.gethostname()}"

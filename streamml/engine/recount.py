@@ -28,6 +28,7 @@ Outcome = Literal["identical", "figures", "different", "gone"]
 longer holds what the decision rests on."""
 
 _OFFSET = "metrics_offset"
+_NEVER = 1 << 62
 _MEASURED = "validation."
 """Before the figures of an examination: those were measured, and are in no log."""
 
@@ -101,7 +102,7 @@ class Recount:
 
     def __init__(self, topology: Topology, control: Iterable[tuple[int, Decision]], first: int = 0) -> None:
         self._first = first
-        self._gate = topology.gate
+        self._gate, self._size = topology.gate, topology.window
         self._roster = Roster(topology)
         self._races = Races(topology)
         self._due = deque((offset, entry) for offset, entry in control if entry["kind"] == "decision")
@@ -123,8 +124,8 @@ class Recount:
         while self._due and _rests_on(self._due[0][1], self._races.offset) < offset:
             self._decide(*self._due.popleft())
         name = window["model"]
-        if not self.reads(name):
-            return
+        if not self.reads(name) or window["count"] != self._size:
+            return  # Races pass over windows of another size too.
         self._windows += 1
         for alone in self._alone.values():
             alone.take(window)
@@ -228,14 +229,10 @@ def _starts(topology: Topology, decisions: Iterable[tuple[int, Decision]]) -> It
     champion = topology.champion
     for offset, decision in decisions:
         share, first = (decision["evidence"].get(name) for name in ("share", "first_position"))
-        if (
-            decision["author"] == GATE
-            and share is not None
-            and 0 < share <= 1
-            and first is not None
-            and isfinite(first)
-        ):
-            yield offset, _Start(champion, decision["model"], share, int(first) // topology.window)
+        if decision["author"] == GATE and share is not None and 0 < share <= 1:
+            # A race without any examples has no first position.
+            window = int(first) // topology.window if first is not None and isfinite(first) else _NEVER
+            yield offset, _Start(champion, decision["model"], share, window)
         if decision["accepted"] and decision["action"] in ("promote", "rollback"):
             champion = decision["model"]
 

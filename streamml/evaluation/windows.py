@@ -34,13 +34,17 @@ class Windows:
         self._truth = now.truth
         self._known = Known(now.rows, reach)
         self._sums: tuple[Tally, Tally, Tally] = (now.empty(), now.empty(), now.empty())
-        self._closed = 0
+        self._closed = self._lead = 0
         self._positions: list[int] = []
 
     @property
     def position(self) -> int:
         """Examples added so far."""
-        return self._closed * self._size + len(self._truth)
+        return self._closed * self._size + self._lead + len(self._truth)
+
+    def begin(self, position: int) -> None:
+        """Leave out all positions before this one; the window that it falls into may be a short one."""
+        self._closed, self._lead = divmod(position, self._size)
 
     def close(self) -> dict[str, Any] | None:
         """The results of the window under way if it is full, and the next one begins; None if it is not.
@@ -48,11 +52,12 @@ class Windows:
         Returns:
             The fields of `schemas/metric.avsc` but for the model, its digest and the time.
         """
-        if len(self._truth) < self._size:
+        if len(self._truth) < self._size - self._lead:
             return None
         record, self._sums = self._results()
         self._known.append(self._now.labels())
         self._closed += 1
+        self._lead = 0
         self._now.clear()
         self._positions.clear()
         return record
@@ -67,7 +72,7 @@ class Windows:
         sums = self._sums[0].plus(model), self._sums[1].plus(no_change), self._sums[2].plus(prior)
         record = {
             "window": self._closed,
-            "first_position": self._closed * self._size,
+            "first_position": self._closed * self._size + self._lead,
             "count": len(self._truth),
             "scored": model.count,
             "metrics": model.metrics(no_change),
@@ -86,6 +91,7 @@ class Windows:
             "size": self._size,
             "reach": self._reach,
             "closed": self._closed,
+            "lead": self._lead,
             "now": self._now.state(),
             "positions": list(self._positions),
             "known": self._known.state(),
@@ -105,7 +111,7 @@ class Windows:
                     f"the results were kept for {name} {state[name]}, declared is {here}; replay the log"
                 )
         self._start(self._classes, self._size, self._reach)
-        self._closed = state["closed"]
+        self._closed, self._lead = state["closed"], state.get("lead", 0)
         self._now.restore(state["now"])
         self._positions.extend(state["positions"])
         self._known.restore(state["known"])

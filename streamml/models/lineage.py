@@ -55,6 +55,11 @@ class Lineage:
         """The excluded positions from `start` up to `end`."""
         return frozenset(chain.from_iterable(range(*part) for part in _cut(self.excluded, start, end)))
 
+    @property
+    def blank(self) -> int:
+        """The position up to which it has learned nothing, whatever the log holds."""
+        return self.excluded[0][1] if self.excluded and self.excluded[0][0] == 0 else 0
+
     def agrees(self, other: Lineage, position: int) -> bool:
         """Whether both have the same state at `position`: a snapshot of one is a snapshot of the other there."""
         same = self.model.name == other.model.name

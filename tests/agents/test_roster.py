@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import orjson
+import pytest
 from support.tiny import tiny
 
 from streamml.agents.roster import Reign, Roster
@@ -102,3 +103,22 @@ def test_decisions_on_models_that_are_not_declared_any_more_are_passed_by() -> N
     roster = Roster(tiny("app", models=TOPOLOGY.models[:1]))
     roster.restore(once.state())
     assert (roster.champion, roster.gone, roster.stands) == ("lr", "nb", False)
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        fork("lr~x", "lr", 0, 5),
+        fork("lr~", "lr", 0, 5),
+        fork("nb~1", "lr", 0, 5),
+        fork("lr", "lr", 0, 5),
+        fork("lr~1", "lr", 5, 5),
+        fork("lr~1", "lr", -1, 5),
+        {**fork("lr~1", "lr", 0, 5), "from_position": None},
+        {**fork("lr~1", "lr", 0, 5), "model": None},
+    ],
+)
+def test_a_forged_fork_is_none(forged: dict[str, Any]) -> None:
+    roster = Roster(TOPOLOGY)
+    assert roster.apply(forged) is False
+    assert list(roster.lineages) == ["lr", "nb"]

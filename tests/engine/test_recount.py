@@ -215,9 +215,25 @@ def test_what_was_declared_later_is_counted_from_where_its_race_began(before: To
     assert "loss_champion" in {difference.figure for difference in found.differences}
 
 
+def test_a_race_without_examples_is_counted_too(life: Driver) -> None:
+    """`slow` had won as well when `lr` was promoted, and was judged by its race in the new reign."""
+    (empty,) = (r for r in counted(life).decisions if r.decision["evidence"]["examples"] == 0)
+    assert (empty.decision["accepted"], empty.outcome) == (False, "identical")
+    one_more = weather(models=(*life.topology.models, Model("late", dummy.PriorClassifier)))
+    (again,) = (r for r in counted(life, one_more).decisions if r.offset == empty.offset)
+    assert again.outcome == "figures"
+
+
 def test_a_model_that_is_declared_no_longer_is_still_counted(life: Driver) -> None:
     report = counted(life, weather(models=(PRIOR, SLOW)))
     assert [outcome for *_, outcome in outcomes(report)][:2] == ["figures", "figures"]
+
+
+def test_windows_of_another_size_are_no_windows_of_a_race(life: Driver) -> None:
+    others = []
+    for offset, window in entries(life, "metrics"):
+        others += [(offset, {**window, "count": 5, "losses": window["losses"][:5]}), (offset, window)]
+    assert recount(life.topology, others, entries(life, "control")) == counted(life)
 
 
 def test_what_metrics_no_longer_holds_is_said_to_be_gone(life: Driver) -> None:

@@ -124,7 +124,7 @@ def test_areas_are_compared_one_a_window() -> None:
 
 
 def test_a_slice_that_is_harmed_is_named_and_its_figures_are_evidence() -> None:
-    race = Race(Gate(slices=(Slice("region"),)), 1.0, 0)
+    race = Race(Gate(slices=(Slice("region", minimum=200),)), 1.0, 0)
     ours, theirs = {"region=north": {"count": 60, "loss": 0.1}}, {"region=north": {"count": 60, "loss": 0.5}}
     for window in range(4):
         race.add(results("a", window, [1.0] * SIZE, slices=ours), results("b", window, [0.0] * SIZE, slices=theirs))
@@ -179,7 +179,7 @@ def test_a_share_is_a_part_of_alpha(part: float) -> None:
         Race(Gate(), part, 0)
 
 
-@pytest.mark.parametrize("gate", [Gate(), Gate(bound=0.5, effect=0.01, slices=(Slice("region"),))])
+@pytest.mark.parametrize("gate", [Gate(), Gate(bound=0.5, effect=0.01, slices=(Slice("region", minimum=200),))])
 def test_a_restart_does_not_show(gate: Gate) -> None:
     whole, parts = Race(gate, 0.25, 5), Race(gate, 0.25, 5)
     for number in range(12):

@@ -17,7 +17,9 @@ def results(**slices: tuple[int, float]) -> Results:
     return Results("lr", 0, 0, 1_000, [], {}, named)
 
 
-def after(*windows: tuple[Results, Results], declared: tuple[Slice, ...] = (Slice("region"),)) -> SliceLosses:
+def after(
+    *windows: tuple[Results, Results], declared: tuple[Slice, ...] = (Slice("region", minimum=200),)
+) -> SliceLosses:
     losses = SliceLosses(declared)
     for champion, challenger in windows:
         losses.add(champion, challenger)
@@ -43,9 +45,9 @@ def test_the_slice_that_is_harmed_most_is_named() -> None:
 
 def test_a_rise_that_is_allowed_is_no_harm() -> None:
     assert after((results(region_south=(300, 0.1)), results(region_south=(300, 0.11)))).harm() is None
-    just = (Slice("region", harm=0.25),)
+    just = (Slice("region", harm=0.25, minimum=200),)
     assert after((results(region_south=(300, 0.25)), results(region_south=(300, 0.5))), declared=just).harm() is None
-    strict = (Slice("region", harm=0.005),)
+    strict = (Slice("region", harm=0.005, minimum=200),)
     assert after((results(region_south=(300, 0.1)), results(region_south=(300, 0.11))), declared=strict).harm()
 
 
@@ -75,7 +77,7 @@ def test_the_evidence_has_all_slices() -> None:
 
 def test_a_restart_does_not_show() -> None:
     window = results(region_south=(150, 0.1)), results(region_south=(150, 0.9))
-    losses = SliceLosses((Slice("region"),))
+    losses = SliceLosses((Slice("region", minimum=200),))
     losses.restore(json.loads(json.dumps(after(window).state())))
     losses.add(*window)
     assert losses.state() == after(window, window).state()
@@ -83,13 +85,13 @@ def test_a_restart_does_not_show() -> None:
 
 
 def test_a_field_that_is_declared_no_more_is_forgotten() -> None:
-    losses = SliceLosses((Slice("other"),))
+    losses = SliceLosses((Slice("other", minimum=200),))
     losses.restore(after((results(region_a=(10, 0.5)), results(region_a=(10, 0.25)))).state())
     assert losses.evidence() == {}
 
 
 def test_each_field_has_its_own_measure() -> None:
-    declared = (Slice("region", harm=0.5), Slice("age", harm=0.01))
+    declared = (Slice("region", harm=0.5, minimum=200), Slice("age", harm=0.01, minimum=200))
     champion, challenger = (
         results(region_a=(900, 0.1), age_b=(900, 0.1)),
         results(region_a=(900, 0.5), age_b=(900, 0.2)),
@@ -99,5 +101,7 @@ def test_each_field_has_its_own_measure() -> None:
 
 @pytest.mark.parametrize("harm", [0.0, -0.05])
 def test_a_slice_may_have_to_gain(harm: float) -> None:
-    losses = after((results(region_a=(900, 0.10)), results(region_a=(900, 0.09))), declared=(Slice("region", harm),))
+    losses = after(
+        (results(region_a=(900, 0.10)), results(region_a=(900, 0.09))), declared=(Slice("region", harm, minimum=200),)
+    )
     assert (losses.harm() is None) == (harm == 0.0)

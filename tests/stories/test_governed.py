@@ -10,6 +10,7 @@ from river import dummy, linear_model, preprocessing
 from support.tiny import event, label, tiny
 
 from streamml import Gate, Limits, Model, Topology
+from streamml.agents.learn import Learn
 from streamml.agents.live import answer
 from streamml.engine.rebuild import Replay
 from streamml.models import Lineage
@@ -135,6 +136,27 @@ def test_a_fork_is_the_model_that_never_saw_the_excluded_examples() -> None:
     feed(driver, 120, 130)
     last = driver.read("predictions")[-1]
     assert (last["model"], last["digest"], last["position"]) == ("lr~1", fork.digest, 125)
+
+
+def test_a_fork_that_excludes_the_beginning_needs_no_example_of_it() -> None:
+    """As where retention has deleted them: any snapshot says at which offset a position stands."""
+    driver = Driver(topology(gate=None))
+    feed(driver, 0, 100)
+    asked = command(driver, "exclude", "lr", from_position=0, to_position=65)
+    assert asked["model"] == "lr~1"
+    [learner] = driver.agents("learn:lr~1")
+    assert isinstance(learner, Learn)
+    feed(driver, 100, 140)
+    windows = [(m["window"], m["first_position"], m["count"]) for m in driver.read("metrics") if m["model"] == "lr~1"]
+    assert windows[0] == (6, 60, 10), "it began at the snapshot before the end of the range"
+    assert windows[-1] == (13, 130, 10)
+    never = Lineage.of(MODELS[1], driver.topology.target).new(driver.topology.target)
+    for record in driver.records("examples")[65:]:
+        y, x = driver.catalog.examples.learnable(record.value)
+        never.learn(x, y)
+    rows = [{"pressure": 1_000.0 + n % 23, "temperature": float(n % 31)} for n in range(100)]
+    assert [repr(learner.fold.predict(dict(x))) for x in rows] == [repr(never.predict(dict(x))) for x in rows]
+    assert learner.fold.position == 140
 
 
 def test_every_prediction_across_a_whole_life_can_be_made_again() -> None:

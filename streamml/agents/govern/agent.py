@@ -123,7 +123,12 @@ class Govern:
         self._changed = True
 
     def _race(self, record: Record) -> None:
-        moved = self.races.add(self._metrics.decode(record.value or b""), record.offset, self.roster)
+        try:
+            results = self._metrics.decode(record.value or b"")
+        except DecodeError as error:
+            self._report(f"{record.topic}[{record.partition}]@{record.offset}: no window of a race: {error}")
+            return
+        moved = self.races.add(results, record.offset, self.roster)
         self._changed = True
         if self._gate is None:
             return
@@ -165,7 +170,8 @@ class Govern:
             self._decide("promote", Ruling(False, reason, name), offset)
             return
         evidence = race.evidence() | {f"validation.{key}": value for key, value in figures.items()}
-        behind = None if self._still(race) else f"{name} is not better any more, over all of the race"
+        since = "a new reign has begun" if not race.examples else f"{name} is not better any more, over all of the race"
+        behind = None if self._still(race) else since
         problems = [line for line in (behind, race.harm(), *problems_of(figures, gate.limits)) if line]
         if command["reason"] and not figures:
             problems = [command["reason"]]

@@ -51,6 +51,8 @@ class Races:
 
     def add(self, record: Mapping[str, Any], offset: int, roster: Roster) -> list[str]:
         """Take in the results of one window; the challengers whose race has gone on by it."""
+        if record["count"] != self._size:
+            return []  # Of a window that began late, or was declared otherwise: its positions are those of no other.
         again, self.offset = offset <= self.offset, max(self.offset, offset)
         name, window = record["model"], record["window"]
         if name not in roster.lineages or window <= self.heads.get(name, -1) - _MOST_WAITING:
@@ -105,6 +107,7 @@ class Races:
     def state(self) -> dict[str, Any]:
         """Plain types, also for JSON; without the windows that wait, which `needed` finds again."""
         return {
+            "size": self._size,
             "heads": self.heads,
             "offset": self.offset,
             "needed": self.needed,
@@ -118,7 +121,10 @@ class Races:
 
     def restore(self, state: Mapping[str, Any]) -> list[str]:
         """Take over what `state` gave; lines on the races that must begin anew, as the gate was declared otherwise."""
-        self.heads, self.offset = dict(state["heads"]), state["offset"]
+        self.offset = state["offset"]
+        if state.get("size", self._size) != self._size:
+            return [f"the window was {state['size']} examples, declared is {self._size}: all races begin anew"]
+        self.heads = dict(state["heads"])
         self._start, self._present, self._late = state["start"], state["present"], state["late"]
         self.begun, self.needed_before = state["begun"], state["needed"]
         told: list[str] = []

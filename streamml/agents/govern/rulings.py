@@ -61,18 +61,30 @@ def _rollback(command: Command, roster: Roster, heads: Mapping[str, int], window
         return _yes(command) if reign.position >= 0 else _no(command, f"{reign}: a position is 0 or more")
     if reign not in roster.former:
         return _no(command, f"{reign.model} was not the champion before; promote it, or name one of its positions")
-    return _yes(command)
+    return _learning(command, reign.model, roster) or _yes(command)
 
 
 def _back(command: Command, roster: Roster) -> Ruling:
     if not roster.former:
         return _no(command, f"{roster.champion} has served from the start; there is no champion to go back to")
-    return _yes(command)._replace(model=roster.former[-1].model, position=roster.former[-1].position)
+    model, position = roster.former[-1]
+    resting = _learning(command, model, roster) if position is None else None
+    return resting or _yes(command)._replace(model=model, position=position)
+
+
+def _learning(command: Command, name: str, roster: Roster) -> Ruling | None:
+    """A refusal if the model does not learn, so that there is nothing that could serve as it learns."""
+    if (status := roster.status(name)) == "racing":
+        return None
+    return _no(command, f"{name} is {status} and does not learn; name one of its positions, {name}@POSITION")
 
 
 def _pause(command: Command, roster: Roster, heads: Mapping[str, int], window: int) -> Ruling:
-    status = roster.status(command["model"])
-    return _yes(command) if status == "racing" else _no(command, f"{command['model']} is {status} already")
+    name = command["model"]
+    if name == roster.champion:
+        return _no(command, f"{name} is the champion; to freeze it, roll back to one of its positions, {name}@POSITION")
+    status = roster.status(name)
+    return _yes(command) if status == "racing" else _no(command, f"{name} is {status} already")
 
 
 def _resume(command: Command, roster: Roster, heads: Mapping[str, int], window: int) -> Ruling:

@@ -1,0 +1,339 @@
+"""The whole life of a race on real Kafka, with real data and workers that come, go and are killed meanwhile: what was
+decided can be counted again, what was predicted can be made again, nothing is lost and nothing is there twice."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from itertools import islice
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from cli.conftest import Cli
+from confluent_kafka import Message, Producer
+from prometheus_client.parser import text_string_to_metric_families
+from support.elec2 import Row, label_of, rows
+from support.kafka import read_all
+from support.processes import Process, eventually, get, get_json, running
+
+from streamml import Topology, load_topology
+from streamml.agents.govern.agent import GATE
+from streamml.agents.roster import Roster
+from streamml.engine.catalog import Catalog
+from streamml.engine.explaining import identical, seen_by_model
+from streamml.engine.rebuild import Replay
+
+pytestmark = [pytest.mark.kafka, pytest.mark.faults, pytest.mark.timeout(400)]
+
+DECLARED = """
+from dataclasses import replace
+
+from river import forest, linear_model, tree
+
+from streamml import Gate, Limits, Model, Slice, Snapshots, load_topology
+
+
+def lr():
+    return linear_model.LogisticRegression()  # Nothing is scaled: it is there to be beaten.
+
+
+def hat():
+    return tree.HoeffdingAdaptiveTreeClassifier()
+
+
+def arf():
+    return forest.ARFClassifier(n_models=3)
+
+
+topology = replace(
+    load_topology("electricity"),
+    name=NAME,
+    partitions=2,
+    models=[Model(build.__name__, build) for build in (MODELS)],
+    gate=Gate(minimum=1_000, slices=(Slice("day"),), limits=Limits(latency=100_000, size=20_000_000)),
+    snapshots=Snapshots(every=500),
+    window=250,
+)
+"""
+RATE = 300
+"""Events a second, each with the label of the one before yesterday."""
+DELAY = 48
+ROWS = 45_312
+CHECKED = 200
+
+
+@pytest.fixture(autouse=True)
+def same_hashes() -> None:
+    """Models are made again in this process, which must hash as the workers did."""
+    assert os.environ.get("PYTHONHASHSEED") == "0", "start pytest with PYTHONHASHSEED=0, as `make test` does"
+
+
+def declared(folder: Path, file: str, name: str, models: str) -> str:
+    text = DECLARED.replace("NAME", repr(name)).replace("MODELS", models)
+    (folder / file).write_text(text)
+    return file
+
+
+class Load:
+    """Sends the rows of Elec2 and, a day late, their labels, in a thread of its own until `stop`."""
+
+    def __init__(self, bootstrap: str, topology: Topology) -> None:
+        self._topology, self._catalog = topology, Catalog.in_memory(topology)
+        self._producer = Producer({"bootstrap.servers": bootstrap, "enable.idempotence": True, "linger.ms": 5})
+        self.sent: list[Row] = []
+        self._labelled = 0
+        self._errors: list[str] = []
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="load", daemon=True)
+
+    def __enter__(self) -> Load:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ending.set()
+        self._thread.join()
+
+    def stop(self) -> None:
+        """Send the labels of the last day too; return once all is acknowledged."""
+        self._ending.set()
+        self._thread.join()
+        self._label(len(self.sent))
+        left = self._producer.flush(60)
+        assert not left, f"{left} records were not acknowledged"
+        assert not self._errors, self._errors[:3]
+
+    def _run(self) -> None:
+        begun, wanted = time.monotonic(), rows(ROWS)
+        while not self._ending.wait(0.02):
+            for row in islice(wanted, int((time.monotonic() - begun) * RATE) - len(self.sent)):
+                self.sent.append(row)
+                self._send("events", row.event)
+                self._label(len(self.sent) - DELAY)
+            self._producer.poll(0)
+
+    def _label(self, until: int) -> None:
+        while self._labelled < until:
+            self._send("feedback", label_of(self.sent[self._labelled], DELAY))
+            self._labelled += 1
+
+    def _send(self, role: Any, value: Mapping[str, Any]) -> None:
+        topic, data = self._topology.topic(role), self._catalog.codec(role).encode(value)
+        self._producer.produce(topic, data, value["id"], on_delivery=self._delivered)
+
+    def _delivered(self, error: object, _: Message) -> None:
+        if error is not None:
+            self._errors.append(str(error))
+
+
+class Worker:
+    """`streamml run` as a process."""
+
+    def __init__(self, stack: ExitStack, cli: Cli, file: str, *options: str) -> None:
+        arguments = ["-m", "streamml", "run", str(cli.folder / file), "--web-port", "0", "--log-format", "text"]
+        self.process: Process = stack.enter_context(running(*arguments, *options, env=cli.env))
+        self.url = self.process.line("status on ").rpartition("status on ")[2].rstrip("/")
+
+    def ready(self) -> Worker:
+        eventually(lambda: get(f"{self.url}/ready")[0], lambda status: status == 200)
+        return self
+
+    def status(self) -> dict[str, Any]:
+        found: dict[str, Any] = get_json(f"{self.url}/status.json")
+        return found
+
+    def position(self, model: str) -> int:
+        """How far the model has come here; -1 where it is not."""
+        text = get(f"{self.url}/metrics")[1].decode()
+        samples = (sample for family in text_string_to_metric_families(text) for sample in family.samples)
+        own = (s for s in samples if s.name == "streamml_model_position" and s.labels["model"] == model)
+        return max((int(sample.value) for sample in own), default=-1)
+
+    def stop(self) -> None:
+        """An orderly end, without an error in its log."""
+        assert self.process.end(signal.SIGTERM) == 0, self.process.lines[-5:]
+        self.silent()
+
+    def kill(self) -> None:
+        assert self.process.end(signal.SIGKILL) == -signal.SIGKILL, self.process.lines[-5:]
+        self.silent()
+
+    def silent(self) -> None:
+        wrong = [line for line in self.process.lines if "Traceback" in line or "ERROR" in line]
+        assert not wrong, wrong[:5]
+
+
+class Log:
+    """What any read_committed consumer reads, decoded."""
+
+    def __init__(self, bootstrap: str, topology: Topology) -> None:
+        self._bootstrap, self.topology, self.catalog = bootstrap, topology, Catalog.in_memory(topology)
+
+    def raw(self, role: Any) -> list[Message]:
+        return read_all(self._bootstrap, self.topology.topic(role))
+
+    def read(self, role: Any) -> list[dict[str, Any]]:
+        decode = self.catalog.codec(role).decode
+        return [decode(message.value()) for message in self.raw(role)]
+
+    def decisions(self, action: str) -> list[dict[str, Any]]:
+        return [c for c in self.read("control") if c["kind"] == "decision" and c["action"] == action]
+
+    def wait(self, what: str, look: Callable[[], Any], patience: float = 90.0) -> Any:
+        """What `look` finds, once it finds something."""
+        until = time.monotonic() + patience
+        while not (found := look()):
+            assert time.monotonic() < until, f"{what}: not within {patience:g} s; {self.read('control')[-3:]}"
+            time.sleep(0.5)  # Each look reads all that there is.
+        return found
+
+    def served(self, model: str, position: int | None = None) -> int:
+        """How many of the newest predictions are by this model, one after the other."""
+        newest = sorted(self.read("predictions"), key=lambda p: int(p["served_at"]), reverse=True)
+        others = (n for n, p in enumerate(newest) if p["model"] != model or position not in (None, p["position"]))
+        return next(others, len(newest))
+
+
+def test_a_race_lives_through_all_that_can_happen(kafka: str, app_name: str, tmp_path: Path) -> None:
+    narrow = declared(tmp_path, "narrow.py", app_name, "lr,")
+    wide = declared(tmp_path, "wide.py", app_name, "lr, hat, arf")
+    topology = load_topology(tmp_path / wide)
+    cli, log = Cli(tmp_path, {"STREAMML_BOOTSTRAP": kafka}), Log(kafka, topology)
+    with ExitStack() as stack:
+        stack.callback(cli.close)
+        cli.ok("apply", narrow, "--yes")
+        one = Worker(stack, cli, narrow).ready()
+        load = stack.enter_context(Load(kafka, topology))
+        eventually(lambda: one.position("lr"), lambda position: position > 1_000)
+
+        cli.ok("apply", wide, "--yes")
+        two = Worker(stack, cli, wide, "--only", "learn:hat,learn:arf")
+        for model in ("hat", "arf"):
+            eventually(lambda: two.position(model), lambda position: position > 1_500)  # noqa: B023
+        one.stop()
+        one = Worker(stack, cli, wide).ready()
+
+        promoted = log.wait("the gate promotes", lambda: gated(log, "promote"), patience=120)[-1]
+        assert promoted["accepted"], promoted["reason"]
+        winner = promoted["model"]
+        log.wait(f"{winner} serves", lambda: log.served(winner) > 100)
+
+        assert "lr is the champion again" in cli.ok("models", "rollback", wide)
+        log.wait("lr serves", lambda: log.served("lr") > 100)
+        assert "hat~1 is hat without" in cli.ok(
+            "models", "exclude", wide, "hat", "--from", "700", "--to", "1100", "--reason", "the meter was broken"
+        )
+        eventually(lambda: max(one.position("hat~1"), two.position("hat~1")), lambda position: position > 2_000)
+        log.wait("the fork has caught up", lambda: cli.run("models", "promote", wide, "hat~1").code == 0)
+        log.wait("the fork serves", lambda: log.served("hat~1") > 100)
+        at = log.read("predictions")[-1]["position"] - 130
+        assert f"hat~1@{at} serves" in cli.ok("models", "rollback", wide, f"hat~1@{at}")
+        log.wait("the frozen fork serves", lambda: log.served("hat~1", at) > 100)
+
+        one.kill()
+        one = Worker(stack, cli, wide).ready()
+        log.wait("the frozen fork serves on", lambda: log.served("hat~1", at) > 1_000)
+        assert "accepted" in cli.ok("models", "promote", wide, "arf")
+        log.wait("arf serves", lambda: log.served("arf") > 100)
+        two.kill()
+        log.wait("arf serves on", lambda: log.served("arf") > 1_000)
+        load.stop()
+
+        total = len(load.sent)
+        log.wait("all predictions", lambda: len(log.raw("predictions")) >= total)
+        log.wait("all examples", lambda: len(log.raw("examples")) >= total)
+        one.stop()
+        each_once(log, load.sent)
+        as_decided(log)
+        counted_again(cli, wide, log)
+        explained(cli, wide, log)
+        made_again(log)
+
+
+def gated(log: Log, action: str) -> list[dict[str, Any]]:
+    """The gate's decisions."""
+    return [decision for decision in log.decisions(action) if decision["author"] == GATE]
+
+
+def each_once(log: Log, sent: Sequence[Row]) -> None:
+    """One prediction and one example for each event."""
+    keys = Counter(row.event["id"].encode() for row in sent)
+    for role in ("events", "features", "predictions", "labels", "examples"):
+        found = Counter(message.key() or b"" for message in log.raw(role))
+        lost, doubled = (keys - found).total(), (found - keys).total()
+        assert (lost, doubled) == (0, 0), f"{role}: {lost} lost, {doubled} too many"
+    assert not log.raw("quarantine")
+
+
+def as_decided(log: Log) -> None:
+    """By partition no prediction is older than the one before it, and each is by a model that was decided on."""
+    roster = Roster(log.topology)
+    decided = (entry for entry in log.read("control") if entry["kind"] == "decision")
+    reigns = [roster.reign, *(roster.reign for entry in decided if roster.apply(entry))]
+    for partition in range(log.topology.partitions):
+        decode = log.catalog.codec("predictions").decode
+        served = (decode(m.value()) for m in log.raw("predictions") if m.partition() == partition)
+        place = 0
+        for said in served:
+            while place < len(reigns):
+                model, position = reigns[place]
+                if said["model"] == model and position in (None, said["position"]):
+                    break
+                place += 1
+            assert place < len(reigns), f"{said['model']}@{said['position']} served when it was not the champion"
+
+
+def counted_again(cli: Cli, file: str, log: Log) -> None:
+    """`models verify`."""
+    count = len(gated(log, "promote")) + len(gated(log, "validate")) + len(gated(log, "rollback"))
+    assert count >= 2
+    said = cli.ok("models", "verify", file)
+    assert f"{count} decisions of the gate counted again" in said
+    assert said.rstrip().endswith(": all identical"), said
+
+
+def chosen(log: Log, count: int) -> list[dict[str, Any]]:
+    """Some predictions of each model and of the frozen one, at random, by position."""
+    dice = Random(7)
+    by_model: dict[str, list[dict[str, Any]]] = {}
+    for prediction in log.read("predictions"):
+        by_model.setdefault(prediction["model"], []).append(prediction)
+    assert by_model.keys() == {"lr", "hat", "hat~1", "arf"} or by_model.keys() == {"lr", "arf", "hat~1"}
+    parts = [dice.sample(those, min(len(those), count // len(by_model))) for those in by_model.values()]
+    return sorted((p for part in parts for p in part), key=lambda p: int(p["position"]))
+
+
+def made_again(log: Log) -> None:
+    """Predictions are what an uninterrupted fold of their lineage says, out of the examples alone."""
+    roster = Roster(log.topology)
+    for entry in log.read("control"):
+        if entry["kind"] == "decision":
+            roster.apply(entry)
+    values = [message.value() for message in log.raw("examples")]
+    features = {f["id"]: f["values"] for f in log.read("features")}
+    replays: dict[str, Replay] = {}
+    same = 0
+    predictions = chosen(log, CHECKED)
+    for said in predictions:
+        lineage = roster.lineages[said["model"]]
+        replay = replays.setdefault(said["model"], Replay(lineage, log.topology.target, log.catalog.examples, values))
+        again = replay.predict(said["position"], seen_by_model(features[said["id"]]))
+        assert lineage.digest == said["digest"]
+        same += identical(again, said["output"])
+    assert same == len(predictions)
+
+
+def explained(cli: Cli, file: str, log: Log) -> None:
+    """`explain` of three, of different models."""
+    newest: dict[str, str] = {p["model"]: p["id"] for p in chosen(log, 40)}
+    for id in list(newest.values())[-3:]:
+        found = json.loads(cli.ok("explain", file, id, "--json"))
+        assert found, id
