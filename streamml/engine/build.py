@@ -178,4 +178,5 @@ class Builder:
             self._key,
             self._skip.setdefault(lineage.name, set()),
             self._report,
+            topology.gate,
         )

@@ -9,7 +9,7 @@ from typing import Any
 from river import dummy, linear_model, preprocessing
 from support.tiny import event, label, tiny
 
-from streamml import Gate, Limits, Model, Topology
+from streamml import Gate, Limits, Model, Slice, Topology
 from streamml.agents.learn import Learn
 from streamml.agents.live import answer
 from streamml.engine.rebuild import Replay
@@ -182,3 +182,16 @@ def test_every_prediction_across_a_whole_life_can_be_made_again() -> None:
         assert fold.digest == prediction["digest"]
         again = answer(fold, features[prediction["id"]])
         assert repr(again) == repr(prediction["output"])
+
+
+def test_slices_of_the_traffic_are_measured_and_stand_in_the_evidence() -> None:
+    driver = Driver(topology(gate=Gate(minimum=100, slices=(Slice("pressure", harm=0.5, minimum=5),))))
+    feed(driver, 0, 300)
+    windows = [m for m in driver.read("metrics") if m["model"] == "lr"]
+    assert sum(found["count"] for found in windows[-1]["slices"].values()) == 10
+    assert all(name.startswith("pressure=10") for name in windows[-1]["slices"])
+    asked = next(c for c in driver.read("control") if c["action"] == "validate")
+    harms = {name: value for name, value in asked["evidence"].items() if name.endswith(".harm")}
+    assert len(harms) > 5
+    assert all(name.startswith("slice.pressure=10") for name in harms)
+    assert min(harms.values()) < 0, "lr is better than the prior for some pressure"
