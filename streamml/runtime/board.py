@@ -11,12 +11,11 @@ from collections import Counter, deque
 from collections.abc import Mapping
 from typing import Any
 
+from streamml.agents.reports import SERVED
 from streamml.agents.roster import Roster
 from streamml.topology import Topology
 
 log = logging.getLogger(__name__)
-SERVED = "served"
-"""The name under which `metrics` carries the results of the predictions as they were served."""
 OPEN_LIMIT = 200
 """Open alerts kept at most: a detector that no longer exists can never close its own."""
 

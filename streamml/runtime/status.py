@@ -7,7 +7,7 @@ from collections import Counter
 from time import time
 from typing import Any
 
-from streamml.runtime.board import SERVED
+from streamml.agents.reports import SERVED
 from streamml.runtime.figures import Timing
 from streamml.runtime.monitoring import Plane, Sources
 from streamml.topology import Classification
