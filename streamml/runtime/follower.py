@@ -26,7 +26,7 @@ from streamml.agents.live import LiveModels
 from streamml.agents.roster import Roster
 from streamml.errors import BrokerError, DecodeError, ForeignSnapshot, SnapshotError
 from streamml.evaluation import Prequential
-from streamml.models import Fold
+from streamml.models import MARK, Fold
 from streamml.runtime.clients import FATAL, refusal
 from streamml.runtime.connection import Connection
 from streamml.schemas import Codec
@@ -152,7 +152,7 @@ class Follower:
 
     def _take(self, record: ConsumerRecord) -> None:
         model = (record.key or b"").split(b"/", 1)[0].decode("utf-8", "replace")
-        if model not in self._lineages:
+        if model.partition(MARK)[0] not in self._lineages:
             return
         snapshot_of = (record.key or b"").rpartition(b"/")[0]
         if record.value is None:
@@ -169,7 +169,8 @@ class Follower:
         if snapshot is None:
             return
         self._settled(snapshot_of)
-        if snapshot.header["digest"] != self._lineages[model].digest:
+        # A fork may be learned before its decision is known here.
+        if model in self._lineages and snapshot.header["digest"] != self._lineages[model].digest:
             return
         held = self._sealed.setdefault(model, [])
         held.append(snapshot)
@@ -190,6 +191,7 @@ class Follower:
                 self._live.follow(lineage.new(self._topology.target))
                 self._reached[model] = 0
             sealed = self._sealed.get(model, [])
+            sealed[:] = [s for s in sealed if s.header["digest"] == lineage.digest]
             while sealed and sealed[-1].header["position"] > self._live.position(model):
                 newest = sealed[-1]
                 try:

@@ -16,7 +16,7 @@ from streamml.agents.roster import Roster
 from streamml.engine.catalog import Catalog
 from streamml.engine.task import SWITCH
 from streamml.evaluation import Prequential
-from streamml.models import Fold
+from streamml.models import Fold, Lineage
 from streamml.runtime.connection import Connection
 from streamml.runtime.follower import Follower
 from streamml.runtime.switching import Switching
@@ -46,12 +46,16 @@ class World:
             fold.learn(X, number % 3 != 0)
         return fold
 
-    def learned(self, model: str, position: int, offset: int, key: bytes | None = None, **header: Any) -> None:
-        """Write the snapshot of a learner at `position`."""
+    def learned(
+        self, model: str, position: int, offset: int, key: bytes | None = None, name: str = "", **header: Any
+    ) -> None:
+        """Write the snapshot of a learner at `position`, under the name of the model or another one."""
         fold = self.fold(model, position)
         topology = self.topology
         payload = dumps((fold.dumps(), Prequential(topology.target, topology.window), []))
-        chunks = seal(payload, model=model, digest=fold.digest, position=position, offset=offset, at=1_000, key=key)
+        chunks = seal(
+            payload, model=name or model, digest=fold.digest, position=position, offset=offset, at=1_000, key=key
+        )
         records = [(k.encode(), self.codec.encode({**r, "header": {**r["header"], **header}})) for k, r in chunks]
         produce(self.bootstrap, topology.topic("models"), records)
 
@@ -59,10 +63,9 @@ class World:
         produce(self.bootstrap, self.topology.topic("examples"), [(b"k", b"v")] * count)
 
     @asynccontextmanager
-    async def following(self, key: bytes | None = None) -> AsyncIterator[Follower]:
-        follower = Follower(
-            self.topology, Connection(self.bootstrap), self.live, self.codec, key, leads=lambda m: m in self.led
-        )
+    async def following(self, key: bytes | None = None, roster: Roster | None = None) -> AsyncIterator[Follower]:
+        connection = Connection(self.bootstrap)
+        follower = Follower(self.topology, connection, self.live, self.codec, key, lambda m: m in self.led, roster)
         await follower.start()
         try:
             await asyncio.wait_for(follower.caught_up.wait(), 30)
@@ -128,6 +131,20 @@ async def test_a_promoted_model_is_opened_before_it_serves(world: World) -> None
         assert (world.live.champion, world.live.position("nb")) == ("nb", 20)
         world.learned("nb", 21, offset=24)
         await until(lambda: world.live.position("nb") == 21)
+
+
+async def test_a_fork_is_at_hand_though_its_snapshot_came_before_its_decision(world: World) -> None:
+    roster = Roster(world.topology)
+    fork = Lineage.of(world.topology.models[0], world.topology.target, [(5, 8)], "lr~1")
+    world.learned("lr", 20, offset=23, name="lr~1", digest=fork.digest)
+    world.learned("lr", 30, offset=33, name="lr~1", digest="forged")
+    async with world.following(roster=roster) as follower:
+        decision = {"action": "exclude", "model": "lr~1", "accepted": True, "parent": "lr", "position": None}
+        roster.apply({**decision, "from_position": 5, "to_position": 8})
+        await follower.open("lr~1")
+        shown = world.live.get("lr~1")
+        assert shown is not None
+        assert (shown.name, shown.digest, shown.position) == ("lr~1", fork.digest, 20)
 
 
 async def test_a_refused_snapshot_is_told_once_and_counted_and_the_one_before_serves_on(
