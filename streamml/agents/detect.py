@@ -13,7 +13,7 @@ from typing import Any
 from streamml.agents.agent import Offsets, Reading
 from streamml.agents.reports import SERVED, SERVING, SNAPSHOTS, served_by
 from streamml.drift import Incidents, Threshold, Watch
-from streamml.errors import SnapshotError
+from streamml.errors import DecodeError, SnapshotError
 from streamml.evaluation import ShadowedPrequential
 from streamml.records import Batch, Record, Write, Writes
 from streamml.schemas import Codec, ExampleReader
@@ -168,8 +168,10 @@ class Detect:
         for record in reports:
             if not (record.key or b"").startswith(SERVING.encode()):
                 continue
-            report = self._metrics.decode(record.value or b"")
+            report = self._read(record)
             partition, figures = report["model"], report["metrics"]
+            if not {"events", "quarantined", "staleness"} <= figures.keys():
+                continue  # Anyone may write there.
             self._events += int(figures["events"])
             rate = self._rate(partition, int(figures["events"]), int(figures["quarantined"]))
             self._newest[partition] = (report["at"], figures["staleness"], rate)
@@ -185,8 +187,15 @@ class Detect:
 
     def _snapshots_refused(self, reports: Sequence[Record]) -> int:
         told = (SERVING.encode(), SNAPSHOTS.encode())
-        found = [self._metrics.decode(r.value or b"")["metrics"] for r in reports if (r.key or b"").startswith(told)]
+        found = [self._read(r)["metrics"] for r in reports if (r.key or b"").startswith(told)]
         return sum(int(figures.get("snapshots_refused", 0)) for figures in found)
+
+    def _read(self, record: Record) -> dict[str, Any]:
+        """The report; an empty one where the bytes are none of ours."""
+        try:
+            return self._metrics.decode(record.value or b"")
+        except DecodeError:
+            return {"model": "", "metrics": {}, "at": 0}
 
     def _rate(self, partition: str, events: int, quarantined: int) -> float | None:
         """The share of bad ones among the last `Alerts.window` events or a little more; None while there are too

@@ -13,6 +13,9 @@ Status = Literal["racing", "paused", "retired"]
 Decision = Mapping[str, Any]
 """A decoded record of `control` whose kind is `decision`."""
 
+GATE = "gate"
+"""The author of what is decided on evidence; what answers a person is by `govern`."""
+
 _REMEMBERED = 50
 
 
@@ -42,6 +45,7 @@ class Roster:
         self._history: list[tuple[str, str, int, int]] = []
         self.gone: str | None = None
         """After a restore: the champion that the topology no longer declares."""
+        self._aside: dict[str, Any] = {"forks": [], "status": {}, "asked": [], "former": []}
         self.stands = False
         """Whether the champion was decided on, and is not only the first one declared."""
 
@@ -72,8 +76,8 @@ class Roster:
         One on a model that is not declared any more changes nothing.
         """
         action, name = decision["action"], decision["model"]
-        if action in ("promote", "rollback"):
-            self.asked.pop(name, None)
+        if action in ("promote", "rollback") and (decision["accepted"] or decision["author"] == GATE):
+            self.asked.pop(name, None)  # What a person was refused leaves an examination under way.
         if not decision["accepted"]:
             return False
         if action == "exclude":
@@ -110,7 +114,12 @@ class Roster:
         name = decision["model"] or ""
         root, _, number = name.partition(MARK)
         # What govern has not written so is a forgery, and names no fork.
-        if parent is None or root != parent.model.name or not number.isdecimal() or name in self.lineages:
+        if (
+            parent is None
+            or root != parent.model.name
+            or not (number.isdecimal() and len(number) < 10)
+            or name in self.lineages
+        ):
             return False
         if start is None or end is None or not 0 <= start < end:
             return False
@@ -122,22 +131,34 @@ class Roster:
 
     def state(self) -> dict[str, Any]:
         """Plain types, also for JSON."""
+        aside = self._aside
         return {
             "reign": list(self.reign),
-            "former": [list(reign) for reign in self.former],
-            "asked": list(self.asked),
-            "status": self._status,
-            "forks": self._history,
+            "former": [*aside["former"], *(list(reign) for reign in self.former)],
+            "asked": [*aside["asked"], *self.asked],
+            "status": {**aside["status"], **self._status},
+            "forks": [*aside["forks"], *self._history],
             "stands": self.stands,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Take over what `state` gave, as far as the topology still declares it."""
+        """Take over what `state` gave. What the topology does not declare is kept aside: it may come back."""
+        aside = self._aside
         for name, parent, start, end in state["forks"]:
-            self._fork({"model": name, "parent": parent, "from_position": start, "to_position": end})
-        self.asked = {name: None for name in state["asked"] if name in self.lineages}
-        self._status = {name: status for name, status in state["status"].items() if name in self.lineages}
-        self.former = [Reign(*reign) for reign in state["former"] if reign[0] in self.lineages]
+            if not self._fork({"model": name, "parent": parent, "from_position": start, "to_position": end}):
+                aside["forks"].append([name, parent, start, end])
+        for name in state["asked"]:
+            if name in self.lineages:
+                self.asked[name] = None
+            else:
+                aside["asked"].append(name)
+        for name, status in state["status"].items():
+            (self._status if name in self.lineages else aside["status"])[name] = status
+        for reign in state["former"]:
+            if reign[0] in self.lineages:
+                self.former.append(Reign(*reign))
+            else:
+                aside["former"].append(reign)
         reign = Reign(*state["reign"])
         if reign.model in self.lineages:
             self.reign, self.stands = reign, state["stands"]

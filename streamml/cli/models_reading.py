@@ -130,7 +130,7 @@ async def look_at(place: Place, name: str) -> tuple[Seen, list[Start]]:
 
 async def count_again(place: Place) -> Report:
     """Recount the decisions of the gate from all that `metrics` holds. Raises StreammlError."""
-    from streamml.agents.govern.agent import GATE
+    from streamml.agents.roster import GATE
     from streamml.engine.recount import Recount
     from streamml.runtime.rebuilding import held_spans, read_control, read_whole
 

@@ -15,10 +15,11 @@ from streamml.topology import Limits, Topology
 
 
 def pair(
-    held: Iterable[Start], lineage: Lineage, lineages: Mapping[str, Lineage], first: int
+    held: Iterable[Start], lineage: Lineage, lineages: Mapping[str, Lineage], first: int, most: int
 ) -> tuple[Start, Start] | None:
     """The newest snapshot of the lineage, and where the fold up to it may begin that is nearest before it; None while
-    it has none. `first` is the offset at which `examples` begins now.
+    it has none, or none before that is near: no more than `most` examples are folded from the beginning. `first` is the
+    offset at which `examples` begins now.
 
     Raises:
         StreammlError: the examples that led to it were deleted.
@@ -29,6 +30,8 @@ def pair(
         return None
     newer = max(own, key=lambda start: start.position)
     for older in starts(held, lineage, lineages, newer.position - 1, first):
+        if older == BEGINNING and newer.position > most:
+            return None  # The next snapshot will have this one near before it.
         if older.header is not None or older == BEGINNING:
             return older, newer
     raise StreammlError(f"the examples that led to {newer} were deleted, so that nothing can be folded again")

@@ -17,9 +17,8 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any, Literal, NamedTuple
 
-from streamml.agents.govern.agent import GATE
 from streamml.agents.govern.races import Races
-from streamml.agents.roster import Decision, Roster
+from streamml.agents.roster import GATE, Decision, Roster
 from streamml.gates import Race, Results
 from streamml.topology import Gate, Topology
 

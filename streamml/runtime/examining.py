@@ -103,7 +103,7 @@ class Examiner:
         examples = TopicPartition(topology.topic("examples"), 0)
         shelf = await read_shelf(connection, topology, catalog.codec("models"), self._key)
         held = (await held_spans(connection, [examples]))[examples]
-        found = pair(shelf, lineage, self._roster.lineages, held.start)
+        found = pair(shelf, lineage, self._roster.lineages, held.start, 4 * topology.snapshots.every)
         if found is None:
             return None
         older, newer = found

@@ -38,6 +38,8 @@ HEAD_EVERY = 1.0
 """Seconds between two looks at the end of `examples`."""
 _REASONS = 20
 """Kinds of refusal that are told at most: a forger may think of any number."""
+_UNDECIDED = 8
+"""Forks whose snapshots are kept before their decision is known here."""
 _CANDIDATES = 3
 """Snapshots of a model kept sealed: if the newest must not be used, the one before it serves."""
 
@@ -154,6 +156,12 @@ class Follower:
         model = (record.key or b"").split(b"/", 1)[0].decode("utf-8", "replace")
         if model.partition(MARK)[0] not in self._lineages:
             return
+        if (
+            model not in self._lineages
+            and model not in self._sealed
+            and len(self._sealed) > _UNDECIDED + len(self._lineages)
+        ):
+            return
         snapshot_of = (record.key or b"").rpartition(b"/")[0]
         if record.value is None:
             self._settled(snapshot_of)
@@ -236,7 +244,7 @@ class Follower:
     def _refuse(self, model: str, which: str, error: Exception) -> None:
         if self._leads(model):
             return
-        self.refused[model] += 1
+        self.refused[model if model in self._lineages else model.partition(MARK)[0]] += 1
         if not isinstance(error, ForeignSnapshot):
             self._live.refused += 1
         # The learner replays instead; here the model that serves goes on.

@@ -120,7 +120,7 @@ class PlaneService(Service):
                 return
             self._sources.sample()
             self._each_second()
-            if all(p in self._launched and p.ready for p in self._sources.planes if p.task.name.startswith("learn:")):
+            if all(p.ready for p in self._sources.planes if p.task.name.startswith("learn:")):
                 self._learning.set()
             missing = self._sources.missing()
             if was_ready == bool(missing):

@@ -220,7 +220,10 @@ class Driver:
             self._staff()
         if self.roster.reign != reign:
             name, position = self.roster.reign
-            self.live.promote(name, None if position is None else self.rebuild(name, position))
+            try:
+                self.live.promote(name, None if position is None else self.rebuild(name, position))
+            except LookupError as error:
+                self.reports.append(f"{self.roster.reign} cannot serve: {error}")
         return changed
 
     def _staff(self) -> None:
@@ -266,7 +269,7 @@ class Driver:
         for record in models:
             shelf.take(record)
         try:
-            found = pair(shelf, lineage, self.roster.lineages, 0)
+            found = pair(shelf, lineage, self.roster.lineages, 0, 4 * self.topology.snapshots.every)
             if found is None:
                 return None
             older, newer = (

@@ -7,7 +7,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from river import naive_bayes
+from river import dummy, naive_bayes
 from support.tiny import tiny
 
 from streamml import Gate, Limits, Model, Rollback, Slice, Topology
@@ -70,7 +70,7 @@ class World:
             "metrics",
             {
                 "model": model,
-                "digest": "d",
+                "digest": self.agent.roster.lineages[model].digest,
                 "window": number,
                 "first_position": number * SIZE,
                 "count": SIZE,
@@ -190,6 +190,23 @@ def test_an_examination_that_nobody_asked_for_promotes_nobody() -> None:
     assert world.decisions[-1]["reason"] == "no examination of nb was asked for"
 
 
+def test_what_was_asked_for_in_one_reign_is_no_evidence_in_the_next() -> None:
+    models = tuple(Model(name, naive_bayes.GaussianNB) for name in ("lr", "nb", "other"))
+    world = World(Gate(minimum=300), models=models)
+    world.race(range(6), {"lr": 0.4, "nb": 0.1, "other": 0.05})
+    assert world.said() == [("validate", "nb", True), ("validate", "other", True)]
+    world.command("validated", "nb", evidence=FINE)
+    world.step()
+    world.race(range(6, 7), {"lr": 0.4, "nb": 0.1, "other": 0.05})
+    world.command("validated", "other", evidence=FINE)
+    world.step()
+    assert world.said(3) == [("promote", "nb", True), ("promote", "other", False)]
+    assert world.decisions[-1]["reason"] == "its race has begun anew, and is not decided yet"
+    assert world.decisions[-1]["evidence"]["mean_difference"] > 0
+    world.race(range(7, 30), {"lr": 0.4, "nb": 0.1, "other": 0.03})
+    assert world.said(5) == [("validate", "other", True)], "it is asked for again once that race is decided"
+
+
 def test_a_slice_that_would_be_harmed_keeps_a_model_out_and_is_told_once() -> None:
     gate = Gate(minimum=300, slices=(Slice("pressure", harm=0.05, minimum=50),))
     world = World(gate)
@@ -201,6 +218,58 @@ def test_a_slice_that_would_be_harmed_keeps_a_model_out_and_is_told_once() -> No
         world.step()
     assert world.said() == [("promote", "nb", False)]
     assert "pressure=1000" in world.decisions[-1]["reason"]
+
+
+def test_a_model_that_was_defined_otherwise_races_anew() -> None:
+    world = World(Gate(minimum=300))
+    world.race(range(2), {"lr": 0.4, "nb": 0.0})
+    models = (world.topology.models[0], Model("nb", dummy.PriorClassifier))
+    old, world.topology = (
+        world.agent.roster.lineages["nb"].digest,
+        tiny("app", gate=Gate(minimum=300), window=SIZE, models=models),
+    )
+    world.restart()
+    world.window("nb", 2, [0.0] * SIZE, digest=old)
+    world.race(range(2, 4), {"lr": 0.4})
+    world.race(range(4), {"nb": 0.0})
+    assert world.said() == [], "what the other one had won is nothing to this one"
+    world.race(range(4, 9), {"lr": 0.4, "nb": 0.0})
+    assert world.said() == [("validate", "nb", True)]
+    assert world.decisions[-1]["evidence"]["first_position"] >= 400
+
+
+def test_a_champion_that_is_gone_is_replaced_by_a_decision_though_windows_are_read_again() -> None:
+    models = tuple(Model(name, naive_bayes.GaussianNB) for name in ("lr", "nb", "slow"))
+    world = World(Gate(minimum=300), models=models)
+    world.command("promote", "nb", reason="by hand")
+    world.step()
+    world.race(range(3), {"lr": 0.4, "nb": 0.4})
+    world.topology = tiny("app", gate=Gate(minimum=300), window=SIZE, models=(models[0], models[2]))
+    world.restart()
+    last = world.decisions[-1]
+    assert (last["action"], last["model"], last["accepted"]) == ("promote", "lr", True)
+    assert last["reason"] == "the topology no longer declares nb; its first model serves"
+
+
+@pytest.mark.parametrize("role", ["alerts", "metrics", "control"])
+def test_what_cannot_be_read_ends_nobody(role: str) -> None:
+    world = World(Gate(minimum=300))
+    log = world._logs[role]
+    log.append(LogRecord(world.topology.topic(role), 0, len(log), NOW, b"nb/0", b"junk", ()))
+    world.window("nb", 1, [0.0])
+    world.window("nb", 1, [0.0] * SIZE, first_position=7)
+    world.race(range(6), {"lr": 0.4, "nb": 0.1})
+    assert ("validate", "nb", True) in world.said()
+
+
+def test_an_exclusion_of_any_size_is_answered_at_once() -> None:
+    world = World(None)
+    for _ in range(2):
+        world.command(
+            "exclude", "lr~1" if "lr~1" in world.agent.roster.lineages else "lr", from_position=0, to_position=1 << 60
+        )
+        world.step()
+    assert world.said() == [("exclude", "lr~1", True), ("exclude", "lr~1", False)]
 
 
 def test_a_fork_joins_late_and_is_judged_from_there_on() -> None:

@@ -14,8 +14,9 @@ TOPOLOGY = tiny("app")
 
 
 def decision(action: str, model: str | None, **fields: Any) -> dict[str, Any]:
-    empty = {"position": None, "parent": None, "from_position": None, "to_position": None, "accepted": True}
-    return {"kind": "decision", "action": action, "model": model, **empty, **fields}
+    empty = {"position": None, "parent": None, "from_position": None, "to_position": None}
+    by = {"accepted": True, "author": "govern"}
+    return {"kind": "decision", "action": action, "model": model, **empty, **by, **fields}
 
 
 def fork(name: str, parent: str, start: int, end: int) -> dict[str, Any]:
@@ -87,8 +88,9 @@ def test_a_restart_finds_it_as_it_was_at_any_point() -> None:
 
 def test_what_was_refused_changes_nothing_but_that_it_was_answered() -> None:
     roster = lived(2)
-    assert list(roster.asked) == ["nb"]
     assert roster.apply(decision("promote", "nb", accepted=False)) is False
+    assert list(roster.asked) == ["nb"], "a person was refused, and the examination is still under way"
+    assert roster.apply(decision("promote", "nb", accepted=False, author="gate")) is False
     assert (roster.champion, list(roster.asked)) == ("lr", [])
 
 
@@ -105,11 +107,30 @@ def test_decisions_on_models_that_are_not_declared_any_more_are_passed_by() -> N
     assert (roster.champion, roster.gone, roster.stands) == ("lr", "nb", False)
 
 
+def test_what_is_declared_again_is_as_it_was() -> None:
+    whole = Roster(TOPOLOGY)
+    for each in (
+        fork("nb~1", "nb", 1, 2),
+        decision("pause", "nb"),
+        decision("promote", "nb~1"),
+        decision("promote", "lr"),
+    ):
+        whole.apply(each)
+    without = Roster(tiny("app", models=TOPOLOGY.models[:1]))
+    without.restore(whole.state())
+    assert list(without.lineages) == ["lr"]
+    again = Roster(TOPOLOGY)
+    again.restore(orjson.loads(orjson.dumps(without.state())))
+    assert again.lineages.keys() == whole.lineages.keys()
+    assert (again.status("nb"), again.next_fork("nb"), set(again.former)) == ("paused", "nb~2", set(whole.former))
+
+
 @pytest.mark.parametrize(
     "forged",
     [
         fork("lr~x", "lr", 0, 5),
         fork("lr~", "lr", 0, 5),
+        fork("lr~" + "9" * 5_000, "lr", 0, 5),
         fork("nb~1", "lr", 0, 5),
         fork("lr", "lr", 0, 5),
         fork("lr~1", "lr", 5, 5),

@@ -11,7 +11,7 @@ import orjson
 from streamml.agents.agent import Offsets, Reading
 from streamml.agents.govern.races import Races
 from streamml.agents.govern.rulings import Ruling, rule_on
-from streamml.agents.roster import Reign, Roster
+from streamml.agents.roster import GATE, Reign, Roster
 from streamml.errors import DecodeError
 from streamml.gates import Race, problems_of
 from streamml.records import Batch, Record, TopicPartition, Write, Writes
@@ -20,8 +20,8 @@ from streamml.topology import Topology
 
 CHANGELOG = "govern-changelog"
 _STATE = b"state"
-GATE = "gate"
-"""The author of what is decided on evidence; what answers a person is by `govern`."""
+_MOST_OPEN = 200
+"""Open alerts remembered at most: anyone may write of any number."""
 
 
 class Govern:
@@ -41,6 +41,7 @@ class Govern:
         self._told: dict[str, str] = {}
         self._examined: dict[str, int] = {}
         self._started = self._changed = False
+        self._replayed_to = 0
         self._decisions: list[Write] = []
         self._now = 0
         self.accepted = 0
@@ -52,20 +53,22 @@ class Govern:
                 self._restore(orjson.loads(record.value))
 
     def resume(self, committed: Offsets) -> Offsets:
-        needed = self.races.needed_before
-        if needed is None or needed >= committed.get(self._source, 0):
+        needed, self._replayed_to = self.races.needed_before, committed.get(self._source, 0)
+        if needed is None or needed >= self._replayed_to:
             return committed
         return {**committed, self._source: needed}
 
     def step(self, batch: Batch, now: int) -> Writes:
         self._now, self._decisions = now, []
-        if not self._started:
+        metrics = batch.get("metrics", ())
+        # What is read again was decided on before, and nothing of it is written.
+        if not self._started and not (metrics and metrics[0].offset < self._replayed_to):
             self._start()
         for record in batch.get("control", ()):
             self._answer(record)
         for record in batch.get("alerts", ()):
-            self._hear(self._alerts.decode(record.value or b""))
-        for record in batch.get("metrics", ()):
+            self._hear(record)
+        for record in metrics:
             # The key is model/window; reports, of which there are many, have other names.
             if (record.key or b"").rpartition(b"/")[0].decode("utf-8", "replace") in self.roster.lineages:
                 self._race(record)
@@ -115,11 +118,16 @@ class Govern:
         ruling = rule_on(command, self.roster, self.races.heads, self._topology.window)
         self._decide(command["action"], ruling, record.offset)
 
-    def _hear(self, alert: Mapping[str, Any]) -> None:
+    def _hear(self, record: Record) -> None:
+        try:
+            alert = self._alerts.decode(record.value or b"")
+        except DecodeError as error:
+            self._report(f"{record.topic}[{record.partition}]@{record.offset}: no alert: {error}")
+            return
         if alert["status"] == "closed":
             self._open.pop(alert["alert"], None)
-        elif alert["alert"] not in self._open:
-            self._open[alert["alert"]] = alert["kind"]
+        elif len(self._open) < _MOST_OPEN:
+            self._open.setdefault(alert["alert"], alert["kind"])
         self._changed = True
 
     def _race(self, record: Record) -> None:
@@ -151,6 +159,8 @@ class Govern:
                 self._decide("promote", Ruling(False, harm, name), None, race.evidence(), GATE)
             return
         self._told.pop(name, None)
+        if race.examples < self._examined.get(name, 0):  # That was another race.
+            del self._examined[name]
         again = race.examples - self._examined.get(name, -gate.minimum) >= gate.minimum
         if name not in self.roster.asked and again:
             self._examined[name] = race.examples
@@ -170,8 +180,9 @@ class Govern:
             self._decide("promote", Ruling(False, reason, name), offset)
             return
         evidence = race.evidence() | {f"validation.{key}": value for key, value in figures.items()}
-        since = "a new reign has begun" if not race.examples else f"{name} is not better any more, over all of the race"
-        behind = None if self._still(race) else since
+        behind = None if self._still(race) else f"{name} is not better any more, over all of the race"
+        if not race.decided:  # Since it was asked for, another has come to serve, or the model has been away.
+            behind = "its race has begun anew, and is not decided yet"
         problems = [line for line in (behind, race.harm(), *problems_of(figures, gate.limits)) if line]
         if command["reason"] and not figures:
             problems = [command["reason"]]
@@ -244,7 +255,7 @@ class Govern:
     def _state(self) -> dict[str, Any]:
         return {
             "roster": self.roster.state(),
-            "races": self.races.state(),
+            "races": self.races.state(self.roster),
             "open": self._open,
             "told": self._told,
             "examined": self._examined,
@@ -253,6 +264,6 @@ class Govern:
     def _restore(self, state: Mapping[str, Any]) -> None:
         self.roster, self.races = Roster(self._topology), Races(self._topology)
         self.roster.restore(state["roster"])
-        for line in self.races.restore(state["races"]):
+        for line in self.races.restore(state["races"], self.roster):
             self._report(line)
         self._open, self._told, self._examined = dict(state["open"]), dict(state["told"]), dict(state["examined"])

@@ -51,11 +51,14 @@ class Races:
 
     def add(self, record: Mapping[str, Any], offset: int, roster: Roster) -> list[str]:
         """Take in the results of one window; the challengers whose race has gone on by it."""
-        if record["count"] != self._size:
+        if (record["count"], record["first_position"]) != (self._size, record["window"] * self._size):
             return []  # Of a window that began late, or was declared otherwise: its positions are those of no other.
+        lineage = roster.lineages.get(record["model"])
+        if lineage is None or lineage.digest != record["digest"] or len(record["losses"]) != self._size:
+            return []  # Of what stood under this name before.
         again, self.offset = offset <= self.offset, max(self.offset, offset)
         name, window = record["model"], record["window"]
-        if name not in roster.lineages or window <= self.heads.get(name, -1) - _MOST_WAITING:
+        if window <= self.heads.get(name, -1) - _MOST_WAITING:
             return []
         self.heads[name] = max(window, self.heads.get(name, -1))
         if self._off(roster):
@@ -104,9 +107,11 @@ class Races:
         """The offset of the oldest record that still waits for its counterpart; None if none does."""
         return min((offset for offset, _ in self._waiting.values()), default=None)
 
-    def state(self) -> dict[str, Any]:
+    def state(self, roster: Roster) -> dict[str, Any]:
         """Plain types, also for JSON; without the windows that wait, which `needed` finds again."""
         return {
+            "digests": {lineage.name: lineage.digest for lineage in roster},
+            "champion": roster.champion,
             "size": self._size,
             "heads": self.heads,
             "offset": self.offset,
@@ -119,18 +124,24 @@ class Races:
             "recent": {name: list(recent) for name, recent in self._recent.items()},
         }
 
-    def restore(self, state: Mapping[str, Any]) -> list[str]:
-        """Take over what `state` gave; lines on the races that must begin anew, as the gate was declared otherwise."""
-        self.offset = state["offset"]
-        if state.get("size", self._size) != self._size:
+    def restore(self, state: Mapping[str, Any], roster: Roster) -> list[str]:
+        """Take over what `state` gave; lines on the races that must begin anew, as something was declared otherwise."""
+        self.offset, self.begun = state["offset"], state["begun"]
+        self._present, self._late = state["present"], state["late"]
+        self._start = state["start"] * state["size"] // self._size
+        if state["size"] != self._size:
             return [f"the window was {state['size']} examples, declared is {self._size}: all races begin anew"]
-        self.heads = dict(state["heads"])
-        self._start, self._present, self._late = state["start"], state["present"], state["late"]
-        self.begun, self.needed_before = state["begun"], state["needed"]
+        same = {lineage.name for lineage in roster if state["digests"].get(lineage.name) == lineage.digest}
+        self.heads = {name: head for name, head in state["heads"].items() if name in same}
+        self.needed_before = state["needed"]
         told: list[str] = []
         if self._gate is None:
             return told
+        if state["champion"] not in same:
+            return [f"{state['champion']} is another model than it was: all races begin anew"]
         for name, kept in state["races"].items():
+            if name not in same:
+                continue
             race = Race(self._gate, kept["share"], kept["next_window"])
             try:
                 race.restore(kept)
@@ -140,7 +151,7 @@ class Races:
                 race = Race(self._gate, share(self._present, self._late), first)
                 told.append(f"the race of {name}: {error}")
             self._races[name] = race
-        for name, recent in state["recent"].items():
+        for name, recent in ((n, r) for n, r in state["recent"].items() if n in self._races):
             self._recent[name] = deque(tuple(each) for each in recent)
         return told
 

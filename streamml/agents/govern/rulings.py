@@ -104,7 +104,7 @@ def _exclude(command: Command, roster: Roster, heads: Mapping[str, int], window:
     if start is None or end is None or not 0 <= start < end:
         return _no(command, f"the positions {start} to {end} are no range; give 0 <= from < to")
     parent = roster.lineages[name]
-    if all(parent.skips(position) for position in (start, end - 1)) and len(parent.skipped(start, end)) == end - start:
+    if any(low <= start and end <= high for low, high in parent.excluded):
         return _no(command, f"{name} has not learned the positions {start} to {end - 1} anyway")
     fork = roster.next_fork(name)
     return Ruling(True, command["reason"], fork, None, name, start, end)
