@@ -15,7 +15,7 @@ from typing import Any
 from chaos.mutants import MUTANTS, replace
 
 from streamml.agents.score import Score
-from streamml.runtime import worker
+from streamml.runtime import planes
 
 # Real-time signals, since Faust takes SIGUSR1 and SIGUSR2 for itself.
 RAISE, JUMP = signal.SIGRTMIN, signal.SIGRTMIN + 1
@@ -64,7 +64,7 @@ def main() -> None:
     _, mutant, *arguments = sys.argv
     trouble, clock = Trouble(), Clock()
     trouble.plant()
-    replace(worker, "time", clock)
+    replace(planes, "time", clock)
     signal.signal(RAISE, trouble.arm)
     signal.signal(JUMP, clock.jump)
     if mutant != "-":
