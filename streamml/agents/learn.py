@@ -226,7 +226,9 @@ class Learn:
 
     def _snapshot(self, now: int) -> list[Write]:
         position = self._fold.position
-        payload = dumps((self._fold.dumps(), self._prequential.state(), sorted(self._skip)))
+        model = self._fold.dumps()
+        payload = dumps((model, self._prequential.state(), sorted(self._skip)))
+        self._fold.renew(model)
         chunks = seal(
             payload,
             model=self._name,

@@ -3,7 +3,7 @@
 from streamml.snapshots.allowed import Allowed, allow
 from streamml.snapshots.assembler import Assembler, Snapshot
 from streamml.snapshots.environment import differences, environment
-from streamml.snapshots.pickling import dumps, loads
+from streamml.snapshots.pickling import dumps, loads, renewed
 from streamml.snapshots.sealing import CHUNK, key_of, seal
 from streamml.snapshots.seeds import seeded
 from streamml.snapshots.structure import structure
@@ -19,6 +19,7 @@ __all__ = [
     "environment",
     "key_of",
     "loads",
+    "renewed",
     "seal",
     "seeded",
     "structure",
