@@ -40,10 +40,11 @@ class Worker:
     def figure(self, name: str, **labels: str) -> float:
         """The sum of the samples of `name` that have these labels; 0 if there is none."""
         with urllib.request.urlopen(f"{self._url}/metrics", timeout=10) as answer:
-            text = answer.read().decode()
+            lines = answer.read().decode().splitlines()
+        text = "\n".join(line for line in lines if line.startswith(name))  # All of them would take us milliseconds.
         return sum(
             sample.value
-            for family in text_string_to_metric_families(text)
+            for family in text_string_to_metric_families(text + "\n")
             for sample in family.samples
             if sample.name == name and labels.items() <= sample.labels.items()
         )

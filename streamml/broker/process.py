@@ -31,9 +31,9 @@ _children_lock = threading.Lock()
 def start(directory: Path, jvm: Sequence[str], jars: Sequence[Path], arguments: Sequence[str], tied: bool) -> int:
     """Start Kafka in `directory` and return its process id; `tied` ends it when this process ends, however it ends."""
     command = [str(JAVA), *jvm, f"{_MARK}{directory}", _MAIN, *arguments]
-    # A session of its own: a Ctrl-C at the terminal is for the program, not for its broker.
+    # In a process group of its own: a Ctrl-C at the terminal is for the program, not for its broker.
     if not tied:
-        # Through a shell that ends at once, so that the broker is nobody's child and outlives this process.
+        # And in a session of its own, through a shell that ends at once: the broker is nobody's child and outlives us.
         shell = subprocess.run(
             ["/bin/sh", "-c", _DETACH, "sh", *command],
             cwd=directory,
@@ -51,7 +51,9 @@ def start(directory: Path, jvm: Sequence[str], jars: Sequence[Path], arguments: 
             stdin=subprocess.DEVNULL,
             stdout=console,
             stderr=subprocess.STDOUT,
-            start_new_session=True,
+            # In our session: Linux may schedule each session as one (autogroup), and what serves us would wait for
+            # whatever works hard here, up to 0.5 s for a tenth of a second's work, whatever its priority.
+            process_group=0,
         )
     with _children_lock:
         _children[child.pid] = (child, end_with_us(child.pid))

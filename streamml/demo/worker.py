@@ -37,14 +37,14 @@ class Worker:
         self._cpu_before = 0.0
         command = [sys.executable, "-m", "streamml", "run", topology, *options, "--web-port", str(self.port)]
         with log.open("wb") as out:
-            # A session of its own: a Ctrl-C at the terminal is for the demo, which then stops its worker in order.
+            # A process group of its own: a Ctrl-C at the terminal is for the demo, which stops its worker in order.
             self._process = subprocess.Popen(
                 [*command, "--log-format", "text"],
                 env={**os.environ, "PYTHONHASHSEED": "0"},
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,
+                process_group=0,
             )
         self._watcher = end_with_us(self._process.pid)
         self._usage = psutil.Process(self._process.pid)

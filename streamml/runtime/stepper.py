@@ -34,7 +34,7 @@ class Stepper:
         self._steps = Pace(context.tuning.max_records)
         self._restores = Pace(context.tuning.max_records * 5)
         self._spells = Spells()
-        self._busy = False
+        self._busy = self._looked = False
         self._readings: list[Reading] = []
 
     @property
@@ -113,10 +113,18 @@ class Stepper:
             local.close()
 
     def observe(self) -> list[Reading]:
-        """The agent's figures; those of before while a thread is at work on it."""
-        if self._agent is not None and not self._busy:
-            self._readings = list(self._agent.observe())
+        """The agent's figures. While a thread is at work on it, those of before its call, or of the end of an earlier
+        one: whoever looked in vain has them taken when it ends."""
+        if self._busy:
+            self._looked = True
+        else:
+            self._take_readings()
         return self._readings
+
+    def _take_readings(self) -> None:
+        self._looked = False
+        if self._agent is not None:
+            self._readings = list(self._agent.observe())
 
     def _built(self) -> Agent:
         assert self._agent is not None, "the agent is built when the session opens"
@@ -127,7 +135,10 @@ class Stepper:
         async with AsyncExitStack() as held:
             for name in self._context.task.uses():
                 await held.enter_async_context(locks.setdefault(name, asyncio.Lock()))
-            return await self._run(threaded, what, where, call)
+            result = await self._run(threaded, what, where, call)
+        if self._looked:
+            self._take_readings()
+        return result
 
     async def _run(self, threaded: bool, what: str, where: str, call: Callable[[], T]) -> T:
         self._busy = True

@@ -37,6 +37,7 @@ from streamml.runtime.logs import LogFormat, set_up_logs
 from streamml.runtime.memory import Tidy, calm_collector
 from streamml.runtime.monitoring import Sources
 from streamml.runtime.planes import Planes, wall_clock
+from streamml.runtime.priority import GIVES_WAY, give_way
 from streamml.runtime.rebuilding import rebuild
 from streamml.runtime.registry import SchemaStore
 from streamml.runtime.staleness import Staleness
@@ -81,6 +82,8 @@ def run_worker(options: WorkerOptions) -> int:
         topology = load_topology(options.topology)
         chosen = choose(topology, options.only)
         calm_collector()
+        if give_way(chosen):
+            log.info("only learners run here: this process gives way to others (nice %d)", GIVES_WAY)
         return asyncio.run(_until_signalled(lambda: work(options, topology, chosen)))
     except StreammlError as error:
         log.error("%s", " ".join(str(error).split()))
