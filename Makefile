@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# How many processes share the tests; each has a Kafka of its own.
+AT_ONCE ?= 2
 export PYTHONHASHSEED := 0
 
 .PHONY: setup demo test faults chaos lint check bench lock clean
@@ -18,7 +20,7 @@ demo: setup
 	@$(BIN)/streamml demo $(ARGS)
 
 test: setup lint
-	$(BIN)/python -m pytest -m "not faults" $(ARGS)
+	$(BIN)/python -m pytest -m "not faults" -n $(AT_ONCE) --dist loadfile $(ARGS)
 
 faults: setup
 	$(BIN)/python -m pytest -m faults $(ARGS)

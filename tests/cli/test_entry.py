@@ -88,7 +88,7 @@ def test_no_broker_is_one_line_that_says_what_to_do(cli: Cli, declare: Declare, 
     commands = (
         ["tail", shop, "events"],
         ["produce", shop, "events", "a.csv"],
-        ["run", shop, "--wait", "0"],
+        ["run", shop, "--wait", "0", "--web-port", "0"],
     )
     for ran in cli.run_all(commands):
         line = cli.error_of(ran)

@@ -13,8 +13,8 @@ pytestmark = pytest.mark.kafka
 
 def test_it_wants_the_topics_applied(on_kafka: Cli, declare: Declare, app_name: str) -> None:
     shop = declare()
-    assert f"{app_name} is not applied to" in on_kafka.error("run", shop)
-    assert "no task 'scor'" in on_kafka.error("run", shop, "--only", "scor,match")
+    assert f"{app_name} is not applied to" in on_kafka.error("run", shop, "--web-port", "0")
+    assert "no task 'scor'" in on_kafka.error("run", shop, "--web-port", "0", "--only", "scor,match")
 
 
 def test_it_serves_until_ctrl_c(on_kafka: Cli, declare: Declare, app_name: str) -> None:

@@ -22,7 +22,7 @@ def test_while_it_reads_the_topology(cli: Cli, tmp_path: Path, number: signal.Si
         f"import time\nopen({str(started)!r}, 'w').close()\n"
         "while True:\n    try:\n        time.sleep(60)\n    except BaseException:\n        pass\n"
     )
-    process = cli.start("run", "slow.py")
+    process = cli.start("run", "slow.py", "--web-port", "0")
     while not started.exists():
         assert process.poll() is None
         time.sleep(0.01)
@@ -33,7 +33,7 @@ def test_while_it_reads_the_topology(cli: Cli, tmp_path: Path, number: signal.Si
 
 @pytest.mark.parametrize("number", NUMBERS)
 def test_while_it_waits_for_the_broker(cli: Cli, declare: Declare, number: signal.Signals) -> None:
-    process = cli.start("run", declare(), "--log-format", "text")
+    process = cli.start("run", declare(), "--web-port", "0", "--log-format", "text")
     assert process.stderr is not None
     assert "waiting up to 60 s for a Kafka broker" in process.stderr.readline()
     process.send_signal(number)

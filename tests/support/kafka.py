@@ -29,7 +29,12 @@ Outgoing = tuple[bytes | None, bytes | None] | tuple[bytes | None, bytes | None,
 """(key, value) or (key, value, timestamp in ms)."""
 
 _BATCH = 10_000
-_NOT_YET = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE, KafkaError.UNKNOWN_TOPIC_OR_PART)
+_NOT_YET = (
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError.OFFSET_NOT_AVAILABLE,  # KIP-207: who leads now does not know yet up to where all replicas are.
+)
 
 
 def create_topics(bootstrap: str, topics: Mapping[str, int | tuple[int, Mapping[str, str]]]) -> None:
@@ -176,7 +181,7 @@ def _reader(bootstrap: str, isolation: str = "read_committed") -> Iterator[Consu
 
 
 def _end(reader: Consumer, part: TopicPartition, patience: float = 30.0) -> int:
-    """The end offset of a partition, waited for while the broker knows the topic but does not lead it yet."""
+    """The end offset of a partition, waited for while the broker knows the topic but not who leads it, or how far."""
     until = time.monotonic() + patience
     while True:
         try:
