@@ -12,7 +12,7 @@ from river import base
 from streamml.errors import SnapshotError, StreammlError
 from streamml.models.build import Built, build
 from streamml.models.untouched import Untouched, is_shaped_by_first_row
-from streamml.snapshots import allow, dumps, loads, renewed
+from streamml.snapshots import allow, dumps, loads, renewed, watched
 from streamml.topology import Classification, Model, Target
 
 Features = dict[str, Any]
@@ -40,7 +40,7 @@ class Fold:
     before it raises.
     """
 
-    __slots__ = ("_learn", "_model", "digest", "name", "position")
+    __slots__ = ("_cyclic", "_learn", "_model", "digest", "name", "position")
 
     name: str
     digest: str
@@ -52,6 +52,7 @@ class Fold:
         self.digest = built.digest
         self.position = position
         self._model = built.river
+        self._cyclic = False
         self._bind(built.river)
 
     @classmethod
@@ -115,10 +116,21 @@ class Fold:
         return dumps(self._model)
 
     def renew(self, payload: bytes) -> None:
-        """Go on with the equal of itself that `payload` gives, which `dumps` has just returned: as fast as before."""
-        if not isinstance(getattr(self._learn, "__self__", None), Untouched):
-            self._model = renewed(payload)
-            self._bind(self._model)
+        """Go on with the equal of itself that `payload` gives, which `dumps` has just returned: as fast as before.
+
+        Not where that would keep the memory of the model before it: one with cycles inside is freed by a full garbage
+        collection only. Such a model stays as it is from its second snapshot on.
+        """
+        if self._cyclic or isinstance(getattr(self._learn, "__self__", None), Untouched):
+            return
+        try:
+            river = renewed(payload)
+        except Exception:  # What cannot be read back is told when it is needed; this model is whole.
+            return
+        former = watched(self._model)
+        self._model = river
+        self._bind(river)
+        self._cyclic = any(reference() is not None for reference in former)
 
     @property
     def no_answer(self) -> Output:

@@ -137,7 +137,10 @@ class Stepper:
                 await held.enter_async_context(locks.setdefault(name, asyncio.Lock()))
             result = await self._run(threaded, what, where, call)
         if self._looked:
-            self._take_readings()
+            try:
+                self._take_readings()
+            except Exception as error:
+                raise self._died("observe", where, error) from error
         return result
 
     async def _run(self, threaded: bool, what: str, where: str, call: Callable[[], T]) -> T:

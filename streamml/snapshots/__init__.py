@@ -7,6 +7,7 @@ from streamml.snapshots.pickling import dumps, loads, renewed
 from streamml.snapshots.sealing import CHUNK, key_of, seal
 from streamml.snapshots.seeds import seeded
 from streamml.snapshots.structure import structure
+from streamml.snapshots.swift import watched
 
 __all__ = [
     "CHUNK",
@@ -23,4 +24,5 @@ __all__ = [
     "seal",
     "seeded",
     "structure",
+    "watched",
 ]

@@ -59,6 +59,7 @@ def loads(data: bytes, allowed: Allowed | None = None) -> Any:
     unpickler = _Unpickler(data, allowed or Allowed())
     try:
         thing = unpickler.load()
+        intern_keys(thing)
     except SnapshotError:
         unpickler.restore()
         raise
@@ -70,7 +71,6 @@ def loads(data: bytes, allowed: Allowed | None = None) -> Any:
     changed = unpickler.restore()
     if changed:
         raise SnapshotError(f"a snapshot's payload tried to change {changed}; refused, replay the log instead")
-    intern_keys(thing)
     return thing
 
 

@@ -14,12 +14,15 @@ from __future__ import annotations
 import copyreg
 import gc
 import types
-from collections import Counter, defaultdict
+import weakref
+from collections import Counter, OrderedDict, defaultdict, deque
+from collections.abc import Hashable, Iterator
 from functools import cache
 from sys import intern
-from typing import Any
+from typing import Any, cast
 
 _KEYED = frozenset((dict, defaultdict, Counter))
+_CONTAINERS = frozenset((list, tuple, set, frozenset, deque, OrderedDict, *_KEYED))
 _LEAVES = (str, bytes, int, float, complex, type(None), type, types.ModuleType, types.FunctionType, types.CodeType)
 _AS_OBJECT = ("__new__", "__reduce_ex__", "__reduce__", "__getstate__", "__setattr__")
 _OWN_WAYS = ("__setstate__", "__getnewargs__", "__getnewargs_ex__")
@@ -34,7 +37,7 @@ def as_slots(thing: Any, without: str | None = None) -> Any:
     if barred is None:
         return NotImplemented
     state = thing.__dict__
-    if not state or not barred.isdisjoint(state):
+    if not state or not barred.isdisjoint(state) or any(type(name) is not str for name in state):
         return NotImplemented
     if without is not None:
         state = {name: value for name, value in state.items() if name != without}
@@ -54,27 +57,51 @@ def _barred(cls: Any) -> frozenset[str] | None:
     ):
         return None
     return frozenset(
-        name for base in cls.__mro__ for name, value in base.__dict__.items() if hasattr(type(value), "__set__")
+        name
+        for base in cls.__mro__
+        for name, value in base.__dict__.items()
+        if hasattr(type(value), "__set__") or hasattr(type(value), "__delete__")
     )
+
+
+def _is_plain(thing: Any) -> bool:
+    return _barred(cast("Hashable", type(thing))) is not None
 
 
 def intern_keys(model: Any) -> None:
     """Make the string keys of all dictionaries inside `model` the interned ones, in the same order."""
+    for thing in inside(model):
+        if type(thing) in _KEYED:
+            _intern(thing)
+
+
+def inside(model: Any) -> Iterator[Any]:
+    """`model` and what it is made of, as far as that is plain: containers, and instances that are written as slots or
+    are River's own. What is pickled by its name is shared with others and is not entered."""
     seen = {id(model)}
     stack = [model]
     while stack:
         thing = stack.pop()
-        if type(thing) in _KEYED:
-            _intern(thing)
-        for part in gc.get_referents(thing):
-            if not isinstance(part, _LEAVES) and id(part) not in seen:
-                seen.add(id(part))
-                stack.append(part)
+        yield thing
+        if type(thing) in _CONTAINERS or type(thing).__module__.startswith("river.") or _is_plain(thing):
+            for part in gc.get_referents(thing):
+                if not isinstance(part, _LEAVES) and id(part) not in seen:
+                    seen.add(id(part))
+                    stack.append(part)
 
 
 def _intern(keyed: dict[Any, Any]) -> None:
-    if not any(type(key) is str for key in keyed):
+    if all(type(key) is not str or intern(key) is key for key in keyed):
         return
     items = [(intern(key) if type(key) is str else key, value) for key, value in keyed.items()]
     keyed.clear()
     dict.update(keyed, items)  # Counter's own update would add.
+
+
+def watched(model: Any) -> list[weakref.ref[Any]]:
+    """Weak references to the instances inside `model`: once it is let go, one that is alive tells of a cycle."""
+    return [
+        weakref.ref(thing)
+        for thing in inside(model)
+        if _barred(type(thing)) is not None and type(thing).__weakrefoffset__
+    ]

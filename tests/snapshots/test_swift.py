@@ -5,16 +5,17 @@ from __future__ import annotations
 import copy
 import gc
 import itertools
+import logging
 import sys
 from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from river import linear_model, preprocessing, tree
+from river import forest, linear_model, preprocessing, tree
 
 from streamml.models import Fold
-from streamml.snapshots import allow, dumps, loads, renewed
+from streamml.snapshots import allow, dumps, loads, renewed, watched
 from streamml.snapshots.swift import intern_keys
 from streamml.topology import Classification, Model
 
@@ -180,3 +181,72 @@ def test_a_fold_goes_on_with_its_renewal() -> None:
         if i % 200 == 199:
             other.renew(other.dumps())
     assert one.position == other.position == 900
+
+
+class Deleting:
+    """A descriptor that is only deleted through."""
+
+    def __delete__(self, instance: Any) -> None:
+        raise AssertionError("deleted by a pickle")
+
+
+class Odd:
+    kept = Deleting()
+
+    def __init__(self) -> None:
+        self.__dict__["kept"] = 1
+        self.__dict__.update({7: "seven"})  # type: ignore[dict-item]  # Python allows it
+
+
+class Undeletable(Odd):
+    def __init__(self) -> None:
+        self.__dict__["kept"] = 1
+
+
+def test_attributes_that_no_setattr_could_set() -> None:
+    things = [Odd(), Undeletable()]
+    odd, undeletable = loads(dumps(things), allow(things))
+    assert vars(odd) == {"kept": 1, 7: "seven"}
+    assert vars(undeletable) == {"kept": 1}
+
+
+def test_what_a_model_shares_with_others_is_left_alone() -> None:
+    model = Plain()
+    loggers = logging.getLogger("streamml.tests").manager.loggerDict
+    loggers["".join(("not ", "interned"))] = logging.PlaceHolder(logging.root)
+    try:
+        before = next(key for key in loggers if key == "not interned")
+        model.value = logging.getLogger("streamml.tests")  # type: ignore[assignment]
+        intern_keys(model)
+        assert next(key for key in loggers if key == "not interned") is before
+    finally:
+        del loggers["not interned"]
+    assert before is not sys.intern("".join(("not", " interned")))
+
+
+def test_a_model_with_cycles_is_renewed_but_once() -> None:
+    spec, target = Model("m", lambda: forest.AMFClassifier(n_estimators=3, seed=1)), Classification(False, True)
+    fold = Fold.new(spec, target)
+    gc.collect()
+    gc.disable()
+    try:
+        for i in range(400):
+            fold.learn({"first": float(i % 7), "second": float(i % 3)}, i % 7 > 3)
+            if i % 100 == 99:
+                fold.renew(fold.dumps())
+        trees = len([1 for thing in gc.get_objects() if type(thing).__name__ == "MondrianTreeClassifier"])
+    finally:
+        gc.enable()
+    assert 0 < trees <= 6
+
+
+def test_a_model_without_cycles_is_gone_when_it_was_renewed() -> None:
+    one = grown()
+    former = watched(one)
+    assert len(former) > 3
+    gc.disable()
+    try:
+        del one
+        assert not any(reference() for reference in former)
+    finally:
+        gc.enable()
