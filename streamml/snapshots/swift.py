@@ -100,8 +100,4 @@ def _intern(keyed: dict[Any, Any]) -> None:
 
 def watched(model: Any) -> list[weakref.ref[Any]]:
     """Weak references to the instances inside `model`: once it is let go, one that is alive tells of a cycle."""
-    return [
-        weakref.ref(thing)
-        for thing in inside(model)
-        if _barred(type(thing)) is not None and type(thing).__weakrefoffset__
-    ]
+    return [weakref.ref(thing) for thing in inside(model) if _is_plain(thing) and type(thing).__weakrefoffset__]
