@@ -52,7 +52,7 @@ def start(directory: Path, jvm: Sequence[str], jars: Sequence[Path], arguments: 
             stdout=console,
             stderr=subprocess.STDOUT,
             # In our session: Linux may schedule each session as one (autogroup), and what serves us would wait for
-            # whatever works hard here, up to 0.5 s for a tenth of a second's work, whatever its priority.
+            # whatever works hard here, ten times as long as its own work takes, whatever the priorities.
             process_group=0,
         )
     with _children_lock:

@@ -6,7 +6,8 @@ writes an instance and when it reads one: from then on each access is a lookup i
 out of a pickle are not the objects of the same value that rows have as keys, so each lookup compares them by letters.
 
 So instances are written as pickle writes slots, which are read by `setattr`; who has written a model goes on with what
-the pickle gives back; and the keys of its dictionaries are interned.
+the pickle gives back, unless the former one has cycles inside and would stay; and the keys of its dictionaries are
+interned.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ _CONTAINERS = frozenset((list, tuple, set, frozenset, deque, OrderedDict, *_KEYE
 _LEAVES = (str, bytes, int, float, complex, type(None), type, types.ModuleType, types.FunctionType, types.CodeType)
 _AS_OBJECT = ("__new__", "__reduce_ex__", "__reduce__", "__getstate__", "__setattr__")
 _OWN_WAYS = ("__setstate__", "__getnewargs__", "__getnewargs_ex__")
-_newobj = copyreg.__newobj__  # type: ignore[attr-defined]  # not in typeshed
+# Pickle knows this very function and writes one opcode for it; typeshed does not.
+_newobj = copyreg.__newobj__  # type: ignore[attr-defined]
 
 
 def as_slots(thing: Any, without: str | None = None) -> Any:

@@ -96,7 +96,7 @@ def test_a_renewed_model_is_the_same_model(model: Any) -> None:
 
 class Plain:
     def __init__(self) -> None:
-        self.value = 1
+        self.value: Any = 1
 
 
 class Lettered:
@@ -194,8 +194,8 @@ class Odd:
     kept = Deleting()
 
     def __init__(self) -> None:
-        self.__dict__["kept"] = 1
-        self.__dict__.update({7: "seven"})  # type: ignore[dict-item]  # Python allows it
+        attributes: dict[Any, Any] = self.__dict__
+        attributes.update({"kept": 1, 7: "seven"})
 
 
 class Undeletable(Odd):
@@ -216,7 +216,7 @@ def test_what_a_model_shares_with_others_is_left_alone() -> None:
     loggers["".join(("not ", "interned"))] = logging.PlaceHolder(logging.root)
     try:
         before = next(key for key in loggers if key == "not interned")
-        model.value = logging.getLogger("streamml.tests")  # type: ignore[assignment]
+        model.value = logging.getLogger("streamml.tests")
         intern_keys(model)
         assert next(key for key in loggers if key == "not interned") is before
     finally:
