@@ -33,6 +33,7 @@ _NOT_YET = (
     KafkaError.NOT_LEADER_FOR_PARTITION,
     KafkaError.LEADER_NOT_AVAILABLE,
     KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError._UNKNOWN_PARTITION,  # The same, as the client itself says it.
     KafkaError.OFFSET_NOT_AVAILABLE,  # KIP-207: who leads now does not know yet up to where all replicas are.
 )
 
