@@ -9,21 +9,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, cast
+from typing import Any, ClassVar, NamedTuple
 
 import faust
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from faust.app.base import BootStrategy
-from faust.transport.drivers import aiokafka as driver
 from faust.web.drivers.aiohttp import Web
 
 from streamml.errors import BrokerError, DecodeError
 from streamml.runtime.clients import FATAL, refusal
 from streamml.runtime.connection import Connection
+from streamml.runtime.faust_consumer import FAUST_LOG, Transport
 
 log = logging.getLogger(__name__)
-FAUST_LOG = logging.getLogger("faust.host")
-"""Where Faust's services tell of their starts and stops: by itself it would take the name of the subclass's module."""
 
 
 class WebServer(Web):
@@ -68,36 +66,6 @@ class App(faust.App):
 
     def _new_web(self) -> Any:
         return WebServer(self)
-
-
-class ConsumerThread(driver.AIOKafkaConsumerThread):
-    """Where Faust's aiokafka consumer lives: a thread with a loop of its own."""
-
-    logger = FAUST_LOG
-
-    def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer:
-        app = cast(App, self.consumer.app)
-        return AIOKafkaConsumer(
-            group_id=app.conf.id,
-            client_id=app.conf.id,
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            isolation_level="read_committed",
-            session_timeout_ms=10_000,
-            fetch_max_wait_ms=1_000,
-            **app.kafka.client(),
-        )
-
-
-class Consumer(driver.Consumer):
-    logger = FAUST_LOG
-
-    def _new_consumer_thread(self) -> ConsumerThread:
-        return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
-
-
-class Transport(driver.Transport):
-    Consumer = Consumer
 
 
 class Feed(NamedTuple):

@@ -16,7 +16,8 @@ import faust
 from mode import Service
 
 from streamml.errors import StreammlError
-from streamml.runtime.faust_app import FAUST_LOG, App
+from streamml.runtime.faust_app import App
+from streamml.runtime.faust_consumer import FAUST_LOG
 from streamml.runtime.learners import Learners
 from streamml.runtime.monitoring import Plane, Sources
 
@@ -150,6 +151,7 @@ class Host(faust.Worker):
         self._finished = asyncio.Event()
         self._ending = False
         self.failure: str | None = None
+        self._starting_fut: asyncio.Future[None]
         super().__init__(
             app,
             *services,
@@ -169,8 +171,13 @@ class Host(faust.Worker):
 
     async def run(self) -> int:
         """Serve until a signal or a failure; the exit code of the process."""
+        self._starting_fut = asyncio.ensure_future(self.start())
         try:
-            await self.start()
+            await self._starting_fut
+        except asyncio.CancelledError:
+            # What was still starting when all had stopped.
+            if not self._finished.is_set():
+                raise
         except Exception as error:
             log.debug("the failure in full", exc_info=error)
             self.fail(one_line(error))
@@ -190,6 +197,7 @@ class Host(faust.Worker):
             log.warning("while stopping: %s", one_line(error))
         finally:
             self._finished.set()
+            self._starting_fut.cancel()
 
     def _on_sigusr1(self) -> None:
         """Where all threads are. Mode would print their variables too, and those may be secrets."""

@@ -69,6 +69,13 @@ def test_it_says_where_it_is_and_goes_on_without_telling_a_value(hosted: Hosted,
     assert not [line for line in process.lines if hosted.bootstrap in line]
 
 
+def test_it_ends_while_its_own_consumer_waits_for_the_broker(hosted: Hosted) -> None:
+    with hosted.run("deaf") as (process, url):
+        eventually(lambda: get(f"{url}/health")[0], lambda status: status == 200)
+        assert process.end(signal.SIGTERM, patience=20) == 0
+    assert not [line for line in process.lines if "Traceback" in line or "Warning" in line]
+
+
 def test_score_waits_for_the_learner_of_its_process_and_the_web_answers_meanwhile(hosted: Hosted) -> None:
     with hosted.run("slow") as (process, url):
         process.line('"learn:lr"')

@@ -175,6 +175,16 @@ def test_workers_that_start_at_once_get_ports_of_their_own(farm: Farm) -> None:
         assert [process.end(signal.SIGTERM) for process in workers] == [0, 0]
 
 
+@pytest.mark.kafka
+@pytest.mark.parametrize("line", ["status on ", "lr serves", " ready"])
+@pytest.mark.parametrize("only", ["score", "govern"])
+def test_a_worker_that_is_told_to_stop_while_it_starts_stops(farm: Farm, only: str, line: str) -> None:
+    with running("-m", "support.tiny_worker", str(farm.file), farm.bootstrap, "--only", only) as process:
+        process.line(line)
+        assert process.end(signal.SIGTERM, patience=20) == 0
+    assert not [line for line in process.lines if "Traceback" in line or "Warning" in line]
+
+
 @contextmanager
 def running_both(farm: Farm) -> Iterator[tuple[Process, Process]]:
     """Two processes, neither of which has been waited for."""

@@ -1,13 +1,14 @@
 """A worker process over toy planes: `python -m support.toy_host BOOTSTRAP TOPIC FOLDER SCENE`.
 
-Faust's consumer lives in a thread and is not meant to be started twice in one process, so each test has a process of
-its own, as a user has. What happens is printed, one word or JSON object a line; the scene says what goes wrong.
+Each test has a process of its own, as a user has. What happens is printed, one word or JSON object a line; the scene
+says what goes wrong.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import sys
 from pathlib import Path
 from typing import Any, cast
@@ -23,6 +24,8 @@ from streamml.runtime.logs import set_up_logs
 from streamml.runtime.web import add_routes, free_port
 from support.tiny import tiny
 from support.toy_planes import ToyPlane, sources_of
+
+_kept: list[socket.socket] = []
 
 
 def decode(value: bytes) -> dict[str, Any]:
@@ -62,6 +65,14 @@ class Slow(ToyPlane):
         self.ready = True
 
 
+def unanswered() -> str:
+    """An address where connections are taken and nobody ever answers."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    host, port = listener.getsockname()
+    _kept.append(listener)
+    return f"{host}:{port}"
+
+
 async def main(bootstrap: str, topic: str, folder: str, scene: str) -> int:
     learn = Slow("learn:lr") if scene == "slow" else ToyPlane("learn:lr")
     planes = [ToyPlane("score"), learn]
@@ -80,6 +91,8 @@ async def main(bootstrap: str, topic: str, folder: str, scene: str) -> int:
     feed = Feed(topic, decode, take)
     await read_history(connection, group, [feed])
     say(history="read")
+    if scene == "deaf":
+        connection = Connection(unanswered())
     app = App(group, connection, "127.0.0.1", port, Path(folder))
     follow(app, feed)
     host = Host(app, PlaneService(sources, lambda line: host.fail(line)))
