@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 # How many processes share the tests, each with a Kafka of its own; 0: this one runs them all, one after the other.
-AT_ONCE ?= 0
+AT_ONCE ?= 2
 export PYTHONHASHSEED := 0
 
 .PHONY: setup demo test faults chaos lint check bench lock clean
