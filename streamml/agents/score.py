@@ -49,7 +49,8 @@ class Score:
         self._validate = validate
         self._transformer = transformer
         self._live = live
-        self._encode_features = features.encode
+        encode_transform, self._encode_features = features.halves("transform")
+        self._transform = encode_transform({"transform": transformer.digest})
         self._unshadowed = predictions.halves("shadows", *_OF_BATCH)
         self._shadowed = predictions.halves(*_OF_BATCH)
         self._metrics = metrics
@@ -116,8 +117,8 @@ class Score:
                 "served_at": now,
             }
         )
-        transform, predict, digest = self._transformer.values, fold.predict, self._transformer.digest
-        encode_features = self._encode_features
+        transform, predict = self._transformer.values, fold.predict
+        encode_features, of_transform = self._encode_features, self._transform
         features: list[Write] = []
         predictions: list[Write] = []
         for id, time, event, record in valid:
@@ -132,8 +133,8 @@ class Score:
             except FoldError:
                 output = fold.no_answer
             key = id.encode()
-            seen = {"id": id, "event_time": time, "transform": digest, "values": values}
-            features.append((key, encode_features(seen), time, ()))
+            seen = {"id": id, "event_time": time, "values": values}
+            features.append((key, encode_features(seen, of_transform), time, ()))
             served = {"output": output, "event_time": time, "id": id}
             if shadows:
                 served["shadows"] = _said(shadows, values)

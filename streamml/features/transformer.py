@@ -81,12 +81,9 @@ class Transformer:
 
     def _picked(self) -> _Values:
         """Fields by name, as they are."""
-        names = tuple(feature.name for feature in self._features)
-        pick: Callable[[Mapping[str, Any]], tuple[Any, ...]] = itemgetter(*names)
-
-        def values(event: Mapping[str, Any]) -> dict[str, Any]:
-            return dict(zip(names, pick(event), strict=False))
-
+        # A literal takes half the time of a dict that is made of its keys and what `itemgetter` has found.
+        pairs = ", ".join(f"{feature.name!r}: event[{feature.name!r}]" for feature in self._features)
+        values: _Values = eval(f"lambda event: {{{pairs}}}")
         return values
 
     def _compiled(self) -> _Values:

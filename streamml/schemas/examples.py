@@ -67,7 +67,9 @@ class ExampleReader:
     def _build_scored(self, label: Avro, prediction: Avro, header: bytes) -> Decode:
         program = Program()
         value = program.fields(label, only={"value"})["value"]
-        said = program.fields(prediction, only={"output", "shadows", "position"})
+        fields, asked = prediction["fields"], {"output", "shadows", "position"}
+        last = max(place for place, field in enumerate(fields) if field["name"] in asked)
+        said = program.fields({**prediction, "fields": fields[: last + 1]}, only=asked)
         shadows = said.get("shadows", "[]")  # An example of an earlier version has none.
         result = f"({value}, {said['output']}, {said['position']}, {shadows})"
         return program.build(header, result, self._other_scored, whole=False)

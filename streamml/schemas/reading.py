@@ -192,6 +192,9 @@ class Program:
 
     def _flush(self) -> None:
         """Read the neighbouring values of fixed width that have gathered."""
+        if [code for _, code, _ in self._pending] == ["?"]:
+            self._emit(f"{self._pending[0][0]} = data[p] != 0", "p += 1")
+            self._pending.clear()
         if self._pending:
             names = "".join(f"{name}, " for name, _, _ in self._pending)
             unpack = self._constant(Struct("<" + "".join(code for _, code, _ in self._pending)).unpack_from)
