@@ -87,7 +87,7 @@ class Tuning:
     transaction_timeout_ms: int = 10_000
     commit_interval_s: float = 1.0
     idle_wait_ms: int = 500
-    max_records: int = 5_000
+    max_records: int = 10_000
     batch_bytes: int = 1_000_000
     rotate_records: int = 1_000_000_000
     compression: str | None = None
