@@ -11,6 +11,7 @@ from river import base
 
 from streamml.errors import SnapshotError, StreammlError
 from streamml.models.build import Built, build
+from streamml.models.straight import straight
 from streamml.models.untouched import Untouched, is_shaped_by_first_row
 from streamml.snapshots import allow, dumps, loads, renewed, watched
 from streamml.topology import Classification, Model, Target
@@ -139,7 +140,10 @@ class Fold:
 
     def _bind(self, river: Any) -> None:
         """Take the methods to call from `river`: bound once, not looked up for each example."""
-        self._learn = river.learn_one
+        self._take(straight(river))
+
+    def _take(self, runner: Any) -> None:
+        self._learn = runner.learn_one
 
     def _no_sense(self, error: BaseException) -> NoReturn:
         if isinstance(error, FoldError):
@@ -192,10 +196,10 @@ class _ClassFold(Fold):
     def no_answer(self) -> Output:
         return {"label": None, "probabilities": {}}
 
-    def _bind(self, river: Any) -> None:
-        super()._bind(river)
-        self._predict_one = river.predict_one
-        self._probabilities = river.predict_proba_one
+    def _take(self, runner: Any) -> None:
+        super()._take(runner)
+        self._predict_one = runner.predict_one
+        self._probabilities = runner.predict_proba_one
         self._label = self._predict_one if self._own_label else None
 
     def predict(self, x: Features) -> Output:
@@ -262,9 +266,9 @@ class _NumberFold(Fold):
 
     _value: Callable[[Features], Any]
 
-    def _bind(self, river: Any) -> None:
-        super()._bind(river)
-        self._value = river.predict_one
+    def _take(self, runner: Any) -> None:
+        super()._take(runner)
+        self._value = runner.predict_one
 
     def predict(self, x: Features) -> Output:
         try:
