@@ -149,6 +149,7 @@ class Host(faust.Worker):
 
     def __init__(self, app: App, *services: Any) -> None:
         self._finished = asyncio.Event()
+        self._before_faust = services
         self._ending = False
         self.failure: str | None = None
         self._starting_fut: asyncio.Future[None]
@@ -192,12 +193,23 @@ class Host(faust.Worker):
             return
         self._ending = True
         try:
-            await asyncio.wait_for(super().stop(), STOP_WITHIN)
+            await asyncio.wait_for(self._stop_all(), STOP_WITHIN)
         except Exception as error:
             log.warning("while stopping: %s", one_line(error))
         finally:
             self._finished.set()
             self._starting_fut.cancel()
+
+    async def _stop_all(self) -> None:
+        """What is at work first: it has something to commit, and Faust may wait for a broker that is gone."""
+        for service in self._before_faust:
+            await service.stop()
+        await super().stop()
+
+    async def _stop_on_signal(self, signal: Any) -> None:
+        """As mode does it; but what still starts is for `stop` to end, also if that is under way already."""
+        self.log.info("Signal received: %s (%s)", signal, signal.value)
+        await self.stop()
 
     def _on_sigusr1(self) -> None:
         """Where all threads are. Mode would print their variables too, and those may be secrets."""

@@ -49,6 +49,9 @@ from streamml.topology import Topology, load_topology
 
 log = logging.getLogger("streamml")
 
+_ENDING = (signal.SIGTERM, signal.SIGINT)
+_REST_S = 5.0
+
 
 @dataclass(frozen=True)
 class WorkerOptions:
@@ -241,13 +244,32 @@ def topics_of(topology: Topology, tasks: Sequence[Task]) -> set[str]:
 
 
 async def _until_signalled(life: Callable[[], Awaitable[int]]) -> int:
-    """Run `life`; until Faust takes the signals over, they end it at once, as is right before anything runs."""
+    """Run `life`; until Faust takes the signals over, they end it at once, as is right before anything runs.
+
+    After it they are ignored: there is nothing left to end, and the exit code is known.
+    """
     task = asyncio.ensure_future(life())
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in _ENDING:
         loop.add_signal_handler(number, task.cancel)
     try:
-        return await task
+        code = await task
     except asyncio.CancelledError:
         log.info("stopped before the start")
-        return 0
+        code = 0
+    finally:
+        for number in _ENDING:
+            loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_IGN)
+    await _end_the_rest(code)
+    return code
+
+
+async def _end_the_rest(code: int) -> None:
+    """Cancel whatever is left; the process ends here if that does not end, as nothing of it is of use any more."""
+    rest = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in rest:
+        task.cancel()
+    if rest and (await asyncio.wait(rest, timeout=_REST_S))[1]:
+        logging.shutdown()
+        os._exit(code)

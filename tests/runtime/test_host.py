@@ -97,6 +97,16 @@ def test_a_plane_that_fails_ends_the_process_with_one_line(hosted: Hosted) -> No
     assert len([line for line in process.lines if "ERROR" in line]) == 1
 
 
+def test_a_signal_while_it_stops_for_a_failure_changes_nothing(hosted: Hosted, tmp_path: Path) -> None:
+    with hosted.run("held") as (process, url):
+        process.line('"stopping"')
+        process.tell(signal.SIGTERM)
+        assert get(f"{url}/health")[0] == 503
+        (tmp_path / "go").write_bytes(b"")
+        assert process.end(patience=20) == 1
+    assert [line for line in process.lines if '"did":"stop"' in line and "learn:lr" in line]
+
+
 async def test_history_comes_first_and_what_follows_comes_once(hosted: Hosted) -> None:
     hosted.say(b'{"n": 0}', b'{"n": 1}')
     with hosted.run() as (process, _):

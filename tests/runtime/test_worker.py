@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +22,7 @@ from support.processes import Process, eventually, get, get_json, running
 from support.tiny import event, label, tiny
 from support.tiny_worker import topology_file
 
+from streamml.broker import Broker
 from streamml.engine.catalog import Catalog, schemas_of, subject
 from streamml.errors import DeclarationError, StreammlError
 from streamml.runtime.connection import Connection
@@ -183,6 +186,52 @@ def test_a_worker_that_is_told_to_stop_while_it_starts_stops(farm: Farm, only: s
         process.line(line)
         assert process.end(signal.SIGTERM, patience=20) == 0
     assert not [line for line in process.lines if "Traceback" in line or "Warning" in line]
+
+
+@pytest.mark.kafka
+def test_workers_that_are_told_to_stop_without_their_broker_stop(tmp_path: Path, app_name: str) -> None:
+    broker = Broker(tmp_path / "kafka", port=0, tied=True)
+    try:
+        farm = Farm(broker.up(), app_name, tmp_path)
+        with farm.worker("score,match,learn,detect") as (one, there), farm.worker("govern") as (other, here):
+            for url in (there, here):
+                ready(url)
+            farm.produce(0, 24)
+            # Faust has read what it has not committed yet.
+            eventually(lambda: model(here, "lr")["metrics"])
+            broker.kill()
+            for process in (one, other):
+                process.tell(signal.SIGTERM)
+            assert [process.end(patience=30) for process in (one, other)] == [0, 0]
+    finally:
+        broker.kill()
+
+
+STUBBORN = """
+import asyncio, sys
+from streamml.runtime import worker
+
+async def stubborn():
+    while True:
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            print("not yet", flush=True)
+
+async def life():
+    kept.append(asyncio.create_task(stubborn()))
+    await asyncio.sleep(0)
+    return 7
+
+kept = []
+worker._REST_S = 0.1
+asyncio.run(worker._until_signalled(life))
+"""
+
+
+def test_what_does_not_end_is_left_with_the_exit_code() -> None:
+    ran = subprocess.run([sys.executable, "-c", STUBBORN], capture_output=True, text=True, timeout=60)
+    assert (ran.returncode, ran.stdout) == (7, "not yet\n"), ran.stderr
 
 
 @contextmanager

@@ -73,8 +73,30 @@ def unanswered() -> str:
     return f"{host}:{port}"
 
 
+class Held(ToyPlane):
+    """Fails once the host runs, and does not stop before somebody writes to the pipe `go`."""
+
+    def __init__(self, name: str, folder: str) -> None:
+        super().__init__(name)
+        self._go = Path(folder) / "go"
+        os.mkfifo(self._go)
+
+    async def start(self) -> None:
+        await super().start()
+        self.broken = BrokerError("the broker refuses")
+
+    async def stop(self) -> None:
+        self.log.append("stopping")
+        await asyncio.to_thread(self._go.read_bytes)
+        await super().stop()
+
+
 async def main(bootstrap: str, topic: str, folder: str, scene: str) -> int:
-    learn = Slow("learn:lr") if scene == "slow" else ToyPlane("learn:lr")
+    learn = ToyPlane("learn:lr")
+    if scene == "slow":
+        learn = Slow("learn:lr")
+    if scene == "held":
+        learn = Held("learn:lr", folder)
     planes = [ToyPlane("score"), learn]
     for plane in planes:
         plane.log = Loud(plane.task.name)
@@ -91,7 +113,7 @@ async def main(bootstrap: str, topic: str, folder: str, scene: str) -> int:
     feed = Feed(topic, decode, take)
     await read_history(connection, group, [feed])
     say(history="read")
-    if scene == "deaf":
+    if scene in ("deaf", "held"):
         connection = Connection(unanswered())
     app = App(group, connection, "127.0.0.1", port, Path(folder))
     follow(app, feed)
