@@ -61,8 +61,8 @@ async def read_spans(
     if not spans:
         return
     reader = log_reader(connection, name)
-    await reader.start()
     try:
+        await reader.start()
         reader.assign(theirs(spans))
         _refuse_missing(spans, await bounds(reader, list(spans)))
         for tp, span in spans.items():

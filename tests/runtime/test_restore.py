@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +14,7 @@ from support.kafka import produce
 
 from streamml.records import Record, TopicPartition
 from streamml.runtime import restore
+from streamml.runtime.clients import log_reader
 from streamml.runtime.connection import Connection
 from streamml.runtime.restore import Progress, Span, read_spans
 
@@ -66,3 +69,25 @@ async def test_offsets_that_hold_no_record_any_more_do_not_hang() -> None:
     await restore._drain(reader, {tp: Span(3, 9)}, feed, progress)
     assert reader.paused == tp
     assert progress.done == 6
+
+
+async def test_a_reader_that_is_cut_off_while_it_starts_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a session is that ends while it opens."""
+    made: list[Any] = []
+
+    def noted(*arguments: Any) -> Any:
+        made.append(log_reader(*arguments))
+        return made[-1]
+
+    async def feed(batch: Mapping[TopicPartition, Sequence[Record]]) -> None: ...
+
+    monkeypatch.setattr(restore, "log_reader", noted)
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        connection = Connection("{}:{}".format(*deaf.getsockname()))
+        spans = {TopicPartition("log", 0): Span(0, 10)}
+        reading = asyncio.create_task(read_spans(connection, "test", spans, feed, Progress()))
+        (await asyncio.to_thread(deaf.accept))[0].close()
+        reading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+    assert [consumer._closed for consumer in made] == [True]
