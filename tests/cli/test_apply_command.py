@@ -9,6 +9,7 @@ import sys
 import pytest
 from cli.conftest import Cli, Declare
 from confluent_kafka.admin import AdminClient
+from support.processes import await_question
 
 pytestmark = pytest.mark.kafka
 
@@ -64,6 +65,7 @@ def test_on_a_terminal_it_asks(
     said = b""
     while b"[y/n]" not in said:
         said += os.read(terminal, 65_536)
+    await_question(pid)
     os.write(terminal, answer)
     try:
         while data := os.read(terminal, 65_536):

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import orjson
+import psutil
 
 T = TypeVar("T")
 PATIENCE = 60.0
@@ -97,6 +98,12 @@ def running(*arguments: str, env: Mapping[str, str] | None = None) -> Iterator[P
         yield process
     finally:
         process.kill()
+
+
+def await_question(pid: int) -> None:
+    """Return once the process waits for an answer. A signal between Python's last look for one and its call of `read`
+    would be heard after the answer only."""
+    eventually(lambda: psutil.Process(pid).status(), lambda status: status == psutil.STATUS_SLEEPING)
 
 
 def get(url: str) -> tuple[int, bytes]:
