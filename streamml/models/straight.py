@@ -6,7 +6,7 @@ that is a sixth of the time of a scaler and a linear model.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from river import base, compose
@@ -32,7 +32,6 @@ def straight(river: Any) -> Any:
         return river
     transforms = tuple(step.transform_one for step in before)
     stages = tuple((step.learn_one, step.transform_one, step._supervised) for step in before)
-    answer, weigh = last.predict_one, getattr(last, "predict_proba_one", None)
     learn, supervised = last.learn_one, last._supervised
 
     def learn_one(x: Any, y: Any) -> None:
@@ -48,18 +47,24 @@ def straight(river: Any) -> Any:
         else:
             learn(x=x)
 
-    def predict_one(x: Any) -> Any:
+    # A regressor gives no probabilities: what River says then is said here.
+    weigh = getattr(last, "predict_proba_one", None)
+    return Straight(
+        learn_one,
+        _behind(transforms, last.predict_one),
+        river.predict_proba_one if weigh is None else _behind(transforms, weigh),
+    )
+
+
+def _behind(transforms: Sequence[Callable[[Any], Any]], answer: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """What `answer` says of a row that has gone through all `transforms`."""
+
+    def answered(x: Any) -> Any:
         for transform in transforms:
             x = transform(x)
         return answer(x)
 
-    def predict_proba_one(x: Any) -> Any:
-        for transform in transforms:
-            x = transform(x)
-        return weigh(x)  # type: ignore[misc]  # see below
-
-    # A regressor gives no probabilities; what River says then is said here.
-    return Straight(learn_one, predict_one, predict_proba_one if weigh else river.predict_proba_one)
+    return answered
 
 
 def _is_plain(step: Any) -> bool:

@@ -51,6 +51,7 @@ log = logging.getLogger("streamml")
 
 _ENDING = (signal.SIGTERM, signal.SIGINT)
 _REST_S = 5.0
+"""How long what is left may take to end, when all has stopped."""
 
 
 @dataclass(frozen=True)

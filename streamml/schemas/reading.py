@@ -194,12 +194,11 @@ class Program:
         """Read the neighbouring values of fixed width that have gathered."""
         if [code for _, code, _ in self._pending] == ["?"]:
             self._emit(f"{self._pending[0][0]} = data[p] != 0", "p += 1")
-            self._pending.clear()
-        if self._pending:
+        elif self._pending:
             names = "".join(f"{name}, " for name, _, _ in self._pending)
             unpack = self._constant(Struct("<" + "".join(code for _, code, _ in self._pending)).unpack_from)
             self._emit(f"{names}= {unpack}(data, p)", f"p += {sum(size for _, _, size in self._pending)}")
-            self._pending.clear()
+        self._pending.clear()
 
     def _long(self, name: str, schema: Avro, kind: str) -> None:
         self._emit(f"{name} = {(z := self._varint())} >> 1 ^ -({z} & 1)")

@@ -28,7 +28,7 @@ _LEAVES = (str, bytes, int, float, complex, type(None), type, types.ModuleType, 
 _AS_OBJECT = ("__new__", "__reduce_ex__", "__reduce__", "__getstate__", "__setattr__")
 _OWN_WAYS = ("__setstate__", "__getnewargs__", "__getnewargs_ex__")
 # Pickle knows this very function and writes one opcode for it; typeshed does not.
-_newobj = copyreg.__newobj__  # type: ignore[attr-defined]
+_newobj = cast("Any", copyreg).__newobj__
 
 
 def as_slots(thing: Any, without: str | None = None) -> Any:

@@ -39,13 +39,15 @@ GaussianScorer: Any = anomaly.GaussianScorer
 CLASSES: dict[str, Build] = {
     "scaler and lr": lambda: preprocessing.StandardScaler() | linear_model.LogisticRegression(),
     "three": lambda: (
-        compose.Select("a", "b") | preprocessing.MinMaxScaler() | preprocessing.StandardScaler()
+        compose.Select("a", "b")
+        | preprocessing.MinMaxScaler()
+        | preprocessing.StandardScaler()
         | tree.HoeffdingTreeClassifier(grace_period=20)
     ),
     "function": lambda: compose.FuncTransformer(lambda x: {"a": x["a"] * x["b"]}) | GaussianNB(),
     "supervised": lambda: preprocessing.StandardScaler() | Supervised() | linear_model.LogisticRegression(),
     "model alone": lambda: compose.Pipeline(linear_model.LogisticRegression()),
-}  # fmt: skip
+}
 NUMBERS: dict[str, Build] = {
     "scaler and linear": lambda: preprocessing.StandardScaler() | linear_model.LinearRegression(),
     "polynomial": lambda: PolynomialExtender() | linear_model.LinearRegression(),
