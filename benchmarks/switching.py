@@ -1,6 +1,6 @@
 """How long it takes until another model serves: a command in `control`, and the first prediction that follows it.
 
-    python benchmarks/switching.py [--times N] [--rate N] [--bootstrap HOST:PORT]
+    PYTHONHASHSEED=0 python benchmarks/switching.py [--times N] [--rate N] [--bootstrap HOST:PORT]
 
 A worker under a steady load with labels, and two models that both learn. N times, in turn, the second one is promoted
 and rolled back; then N times the first one is frozen at its newest snapshot and let go on; then, a tenth as often, it
@@ -239,6 +239,8 @@ def main() -> None:
     parser.add_argument("--rate", type=int, default=1_000, help="events a second")
     parser.add_argument("--bootstrap", help="a broker that runs already")
     wanted = parser.parse_args()
+    if os.environ.get("PYTHONHASHSEED") != "0":
+        raise SystemExit("the worker's snapshots are opened here: start with PYTHONHASHSEED=0")
     with tempfile.TemporaryDirectory(prefix="streamml-bench-") as folder:
         broker = None if wanted.bootstrap else Broker(Path(folder), port=0, tied=True)
         bootstrap = wanted.bootstrap or (broker.up() if broker else "")
