@@ -73,7 +73,13 @@ class Worker:
         """The phase found, once it is this one or a later one."""
         until = time.monotonic() + patience
         while (found := self.phase()) < phase:
-            assert time.monotonic() < until, f"not {phase.name} after {patience:g} s: {self.status()}"
+            late = time.monotonic() > until
+            if late or self.process.code is not None:
+                status, said = self.status(), self.process.heard()[-20:]
+                raise AssertionError(
+                    f"not {phase.name}, of {patience:g} s {max(0.0, until - time.monotonic()):.0f} were left; "
+                    f"port {self.port}, exit code {self.process.code}, status {status}, said {said}"
+                )
             time.sleep(0.01)
         return found
 

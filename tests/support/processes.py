@@ -12,7 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -59,6 +59,14 @@ class Process:
             self.lines.append(line)
             if wanted in line:
                 return line
+
+    def heard(self) -> list[str]:
+        """All lines so far, those included that nobody has waited for."""
+        with suppress(queue.Empty):
+            while (line := self._new.get_nowait()) is not None:
+                self.lines.append(line)
+            self._new.put(None)
+        return self.lines
 
     @property
     def pid(self) -> int:
