@@ -88,6 +88,7 @@ class Tuning:
     commit_interval_s: float = 1.0
     idle_wait_ms: int = 500
     max_records: int = 10_000
+    fetch_bytes: int = 2 << 20
     batch_bytes: int = 1_000_000
     rotate_records: int = 1_000_000_000
     compression: str | None = None
@@ -135,6 +136,7 @@ def group_consumer(connection: Connection, group: str, assignor: Any, tuning: Tu
         heartbeat_interval_ms=tuning.heartbeat_interval_ms,
         rebalance_timeout_ms=tuning.rebalance_timeout_ms,
         fetch_max_wait_ms=tuning.idle_wait_ms,
+        max_partition_fetch_bytes=tuning.fetch_bytes,
         partition_assignment_strategy=(assignor,),
     )
 

@@ -88,10 +88,20 @@ def run_worker(options: WorkerOptions) -> int:
         calm_collector()
         if give_way(chosen):
             log.info("only learners run here: this process gives way to others (nice %d)", GIVES_WAY)
-        return asyncio.run(_until_signalled(lambda: work(options, topology, chosen)))
+        with asyncio.Runner(loop_factory=new_loop) as runner:
+            return runner.run(_until_signalled(lambda: work(options, topology, chosen)))
     except StreammlError as error:
         log.error("%s", " ".join(str(error).split()))
         return 1
+
+
+def new_loop() -> asyncio.AbstractEventLoop:
+    """libuv's event loop; asyncio's own where there is none, as on Windows."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
 
 
 class SaidOnce(logging.Filter):
