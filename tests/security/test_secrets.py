@@ -139,11 +139,8 @@ def test_neither_a_good_nor_a_bad_login_is_told(broker: Secured, cli: Cli, decla
     ran = [cli.run(*command) for command in commands]
     assert [each.code for each in ran] == [0, 0, 1, 1, 0, 1, 1]
     said = [text for each in ran for text in (each.out, each.err)]
-    worker = cli.start("run", shop, *debug, *good)
-    own = psutil.Process(worker.pid)
-    seen = [" ".join(own.cmdline())]
-    eventually(lambda: [c for c in own.net_connections("tcp") if c.status == psutil.CONN_LISTEN])
-    worker.send_signal(signal.SIGTERM)
-    ended = cli.end(worker)
-    assert ended.code == 0
-    assert [text for text in (*said, *seen, ended.out, ended.err) if password in text or SASL in text] == []
+    with running("-m", "streamml", "run", str(cli.folder / shop), *debug, *good, env=cli.env) as worker:
+        seen = [" ".join(psutil.Process(worker.pid).cmdline())]
+        worker.line("status on ")
+        assert worker.end(signal.SIGTERM) == 0, worker.lines[-5:]
+    assert [text for text in (*said, *seen, *worker.lines) if password in text or SASL in text] == []
