@@ -88,20 +88,10 @@ def run_worker(options: WorkerOptions) -> int:
         calm_collector()
         if give_way(chosen):
             log.info("only learners run here: this process gives way to others (nice %d)", GIVES_WAY)
-        with asyncio.Runner(loop_factory=new_loop) as runner:
-            return runner.run(_until_signalled(lambda: work(options, topology, chosen)))
+        return asyncio.run(_until_signalled(lambda: work(options, topology, chosen)))
     except StreammlError as error:
         log.error("%s", " ".join(str(error).split()))
         return 1
-
-
-def new_loop() -> asyncio.AbstractEventLoop:
-    """libuv's event loop; asyncio's own where there is none, as on Windows."""
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.new_event_loop()
-    return uvloop.new_event_loop()
 
 
 class SaidOnce(logging.Filter):
@@ -261,13 +251,23 @@ async def _until_signalled(life: Callable[[], Awaitable[int]]) -> int:
     """
     task = asyncio.ensure_future(life())
     loop = asyncio.get_running_loop()
+    signalled = asyncio.Event()
+
+    def end() -> None:
+        signalled.set()
+        task.cancel()
+
     for number in _ENDING:
-        loop.add_signal_handler(number, task.cancel)
+        loop.add_signal_handler(number, end)
     try:
         code = await task
-    except asyncio.CancelledError:
-        log.info("stopped before the start")
-        code = 0
+    except asyncio.CancelledError as error:
+        if signalled.is_set():
+            log.info("stopped before the start")
+            code = 0
+        else:  # A supervisor takes 0 for the end of the work.
+            log.error("something cancelled the worker from within: this is a defect, its trace follows", exc_info=error)
+            code = 1
     finally:
         for number in _ENDING:
             loop.remove_signal_handler(number)

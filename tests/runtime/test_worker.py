@@ -234,6 +234,23 @@ def test_what_does_not_end_is_left_with_the_exit_code() -> None:
     assert (ran.returncode, ran.stdout) == (7, "not yet\n"), ran.stderr
 
 
+CUT = """
+import asyncio
+from streamml.runtime import worker
+
+async def life():
+    raise asyncio.CancelledError
+
+raise SystemExit(asyncio.run(worker._until_signalled(life)))
+"""
+
+
+def test_a_cancellation_that_nobody_asked_for_is_no_orderly_end() -> None:
+    ran = subprocess.run([sys.executable, "-c", CUT], capture_output=True, text=True, timeout=60)
+    assert ran.returncode == 1
+    assert "something cancelled the worker from within" in ran.stderr
+
+
 @contextmanager
 def running_both(farm: Farm) -> Iterator[tuple[Process, Process]]:
     """Two processes, neither of which has been waited for."""
