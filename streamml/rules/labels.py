@@ -16,12 +16,12 @@ def label_check(target: Target, field: str) -> Callable[[Any], Any]:
     """
     if not isinstance(target, Classification):
         return lambda value: _number(value, field)
-    known = frozenset((type(value), value) for value in target.classes)
+    known = {value: type(value) for value in target.classes}
     expected = ", ".join(map(repr, target.classes))
 
     def label(value: Any) -> Any:
         kind = type(value)
-        if kind in (str, int, bool) and (kind, value) in known:
+        if kind in (str, int, bool) and known.get(value) is kind:
             return value
         shown = repr(value)
         shown = shown if len(shown) <= 60 else f"{shown[:59]}…"
