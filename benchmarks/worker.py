@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -48,6 +49,15 @@ class Worker:
             for sample in family.samples
             if sample.name == name and labels.items() <= sample.labels.items()
         )
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """It stands still meanwhile, for less than its group's patience: 6 s."""
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
 
     def ready(self) -> bool:
         """Whether all tasks are at work."""
