@@ -9,16 +9,12 @@ from typing import NamedTuple, Protocol, TypeAlias
 Headers: TypeAlias = Sequence[tuple[str, bytes]]
 
 
-class Record(Protocol):
-    """A record as read from a log; `aiokafka.ConsumerRecord` is one, and so is `LogRecord`.
+class BareRecord(Protocol):
+    """A record as read from a partition that its reader knows: it carries nothing that is the same for all of them.
 
     `timestamp` is in milliseconds since the epoch; `offset` counts from 0 in its partition, with gaps on Kafka.
     """
 
-    @property
-    def topic(self) -> str: ...
-    @property
-    def partition(self) -> int: ...
     @property
     def offset(self) -> int: ...
     @property
@@ -29,6 +25,22 @@ class Record(Protocol):
     def value(self) -> bytes | None: ...
     @property
     def headers(self) -> Headers: ...
+
+
+class Span(NamedTuple):
+    """The offsets of a partition from `start` up to, and without, `end`."""
+
+    start: int
+    end: int
+
+
+class Record(BareRecord, Protocol):
+    """One that says itself where it stands; `aiokafka.ConsumerRecord` is one, and so is `LogRecord`."""
+
+    @property
+    def topic(self) -> str: ...
+    @property
+    def partition(self) -> int: ...
 
 
 class LogRecord(NamedTuple):
@@ -50,13 +62,18 @@ class TopicPartition(NamedTuple):
     partition: int
 
 
+def placed(record: BareRecord, at: TopicPartition) -> LogRecord:
+    """The record with the partition that it was read from."""
+    return LogRecord(*at, record.offset, record.timestamp, record.key, record.value, record.headers)
+
+
 Write: TypeAlias = tuple[bytes | None, bytes | None, int, Headers]
 """(key, value, timestamp in ms, headers), to be committed. The partition follows from the key, see `partition_of`."""
 
 Role: TypeAlias = str
 """A topic by what it carries (`events`, `features`, …); the topic's name is `<app>.<role>`."""
 
-Batch: TypeAlias = Mapping[Role, Sequence[Record]]
+Batch: TypeAlias = Mapping[Role, Sequence[BareRecord]]
 """Records by role, each sequence in log order. An absent role has no records in this batch."""
 
 Writes: TypeAlias = dict[Role, list[Write]]

@@ -15,7 +15,7 @@ from streamml.agents.reports import SERVED, SERVING, SNAPSHOTS, served_by
 from streamml.drift import Incidents, Threshold, Watch
 from streamml.errors import DecodeError, SnapshotError
 from streamml.evaluation import ShadowedPrequential
-from streamml.records import Batch, Record, Write, Writes
+from streamml.records import BareRecord, Batch, Record, Write, Writes
 from streamml.schemas import Codec, ExampleReader
 from streamml.snapshots import dumps, loads
 from streamml.topology import Classification, ErrorDrift, FeatureDrift, Topology
@@ -140,7 +140,7 @@ class Detect:
         ]
 
     def _on_examples(
-        self, examples: Sequence[Record], alerts: list[dict[str, Any]], metrics: list[Write], now: int
+        self, examples: Sequence[BareRecord], alerts: list[dict[str, Any]], metrics: list[Write], now: int
     ) -> None:
         losses: list[float | None] = []
         scored, add, close = self._scored, self._served.add, self._served.close
@@ -162,7 +162,7 @@ class Detect:
         value = {**closed, "model": name, "digest": "", "at": now}
         return f"{name}/{closed['window']}".encode(), self._metrics.encode(value), now, ()
 
-    def _on_serving(self, reports: Sequence[Record], alerts: list[dict[str, Any]], now: int) -> None:
+    def _on_serving(self, reports: Sequence[BareRecord], alerts: list[dict[str, Any]], now: int) -> None:
         """What the scoring partitions say of themselves, once a second each."""
         policy, bound, seen = self._topology.alerts, self._topology.serving.max_staleness, False
         for record in reports:
@@ -185,12 +185,12 @@ class Detect:
         alerts += self._thresholds["staleness"].feed(staleness, bound, self._events, now)
         alerts += self._thresholds["quarantine_rate"].feed(rate, policy.quarantine_rate, self._events, now)
 
-    def _snapshots_refused(self, reports: Sequence[Record]) -> int:
+    def _snapshots_refused(self, reports: Sequence[BareRecord]) -> int:
         told = (SERVING.encode(), SNAPSHOTS.encode())
         found = [self._read(r)["metrics"] for r in reports if (r.key or b"").startswith(told)]
         return sum(int(figures.get("snapshots_refused", 0)) for figures in found)
 
-    def _read(self, record: Record) -> dict[str, Any]:
+    def _read(self, record: BareRecord) -> dict[str, Any]:
         """The report; an empty one where the bytes are none of ours."""
         try:
             return self._metrics.decode(record.value or b"")
@@ -209,7 +209,7 @@ class Detect:
             return None
         return sum(bad for _, bad in recent) / total
 
-    def _on_features(self, features: Sequence[Record], alerts: list[dict[str, Any]], now: int) -> None:
+    def _on_features(self, features: Sequence[BareRecord], alerts: list[dict[str, Any]], now: int) -> None:
         rows = [self._features.decode(record.value or b"")["values"] for record in features]
         for feature, watch in self._drifts:
             alerts += watch.feed([_number(row.get(feature)) for row in rows], now)

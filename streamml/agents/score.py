@@ -15,7 +15,7 @@ from streamml.agents.validate import Validate
 from streamml.errors import DecodeError
 from streamml.features import Transformer
 from streamml.models import Features, Fold, FoldError, SpentError
-from streamml.records import Batch, Record, Write, Writes
+from streamml.records import BareRecord, Batch, Record, TopicPartition, Write, Writes, placed
 from streamml.schemas import Codec
 
 _OF_BATCH = ("model", "digest", "position", "staleness", "served_at")
@@ -26,7 +26,8 @@ REPORT_MS = 1_000
 
 
 class Score:
-    """One partition of `events` and `feedback`. It keeps no state but counters: the live models are by reference.
+    """One partition of `events`, which is `source`, and of `feedback`. It keeps no state but counters: the live models
+    are by reference.
 
     What the shadows would have said goes into each prediction; one that is spent is left out.
 
@@ -44,7 +45,7 @@ class Score:
         predictions: Codec,
         metrics: Codec,
         quarantine: Quarantine,
-        partition: int,
+        source: TopicPartition,
     ) -> None:
         self._validate = validate
         self._transformer = transformer
@@ -55,7 +56,8 @@ class Score:
         self._shadowed = predictions.halves(*_OF_BATCH)
         self._metrics = metrics
         self._quarantine = quarantine
-        self._name = f"{SERVING}{partition}"
+        self._source = source
+        self._name = f"{SERVING}{source.partition}"
         self._read = self._refused = self._staleness = 0
         self._reported = 0
         self._reported_at: int | None = None
@@ -100,7 +102,7 @@ class Score:
         for rule, count in counts.items():
             yield Reading("quarantined_total", (("rule", rule),), count)
 
-    def _score(self, events: Sequence[Record], refused: list[Write], now: int) -> tuple[list[Write], list[Write]]:
+    def _score(self, events: Sequence[BareRecord], refused: list[Write], now: int) -> tuple[list[Write], list[Write]]:
         fold = self._live.serving()  # First: if it cannot serve, nothing of the batch may be counted.
         valid, bad = self._validate.events(events, now)
         refused += bad
@@ -126,7 +128,8 @@ class Score:
                 values = transform(event)
                 output = predict(values)
             except DecodeError as error:
-                refused.append(self._quarantine.refuse(record, error.rule, str(error), now, error.field))
+                bad_one = placed(record, self._source)
+                refused.append(self._quarantine.refuse(bad_one, error.rule, str(error), now, error.field))
                 continue
             except SpentError:
                 raise

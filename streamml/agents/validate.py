@@ -8,7 +8,7 @@ from typing import Any
 
 from streamml.agents.quarantine import Quarantine
 from streamml.errors import DeclarationError, DecodeError
-from streamml.records import Record, Write
+from streamml.records import BareRecord, Record, TopicPartition, Write, placed
 from streamml.rules import (
     check_events,
     compile_rules,
@@ -23,7 +23,7 @@ from streamml.rules.identity import MAX_TIME
 from streamml.schemas import Codec, EventReader
 from streamml.topology import Topology
 
-Valid = tuple[str, int, dict[str, Any], Record]
+Valid = tuple[str, int, dict[str, Any], BareRecord]
 """(id, event time in ms, canonical event, the record it came in)."""
 
 _SURELY_SHORT = 64
@@ -31,7 +31,8 @@ _SURELY_SHORT = 64
 
 
 class Validate:
-    """Decodes and judges records one by one. It keeps no state but the counters of `quarantine`.
+    """Decodes and judges records of one `partition` of both topics, one by one. It keeps no state but the counters of
+    `quarantine`.
 
     Raises:
         DeclarationError: the topology's events, feedback or rules name what the schemas do not hold.
@@ -44,6 +45,7 @@ class Validate:
         feedback: EventReader,
         quarantine: Quarantine,
         labels: Codec,
+        partition: int,
     ) -> None:
         if problems := check_events(topology):
             raise DeclarationError(problems[0])
@@ -51,6 +53,8 @@ class Validate:
         self._feedback = feedback
         self._quarantine = quarantine
         self._labels = labels
+        self._events_at = TopicPartition(topology.topic("events"), partition)
+        self._feedback_at = TopicPartition(topology.topic("feedback"), partition)
         self._event_fields = topology.events.id, topology.events.time
         rules = with_event_time(topology.rules)
         self._check = compile_rules(rules)
@@ -64,7 +68,7 @@ class Validate:
         """How many records were refused, by rule."""
         return self._quarantine.counts
 
-    def events(self, records: Sequence[Record], now: int) -> tuple[list[Valid], list[Write]]:
+    def events(self, records: Sequence[BareRecord], now: int) -> tuple[list[Valid], list[Write]]:
         """The valid events in the order of their records, and the writes to the quarantine. `now` is in ms."""
         read, check, max_size = self._events.read, self._check, self._max_size
         id_field, time_field = self._event_fields
@@ -83,12 +87,12 @@ class Validate:
                     time = time_of(time, time_field, "event_time")
                 check(event, time, now)
             except DecodeError as error:
-                refused.append(self._quarantine.refuse(record, error.rule, str(error), now, error.field))
+                refused.append(self._refuse(placed(record, self._events_at), error, now))
                 continue
             valid.append((id, time, event, record))
         return valid, refused
 
-    def labels(self, records: Sequence[Record], now: int) -> tuple[list[Write], list[Write]]:
+    def labels(self, records: Sequence[BareRecord], now: int) -> tuple[list[Write], list[Write]]:
         """The valid labels as writes to `labels` (keyed by id, the label's time as timestamp), and those to the
         quarantine."""
         read, check, max_size, encode = self._feedback.read, self._label, self._max_size, self._labels.encode
@@ -110,10 +114,13 @@ class Validate:
                 if type(time) is not int or not 0 <= time <= latest:
                     time = time_of(time, time_field or "(the record's timestamp)", "label_time", latest)
             except DecodeError as error:
-                refused.append(self._quarantine.refuse(record, error.rule, str(error), now, error.field))
+                refused.append(self._refuse(placed(record, self._feedback_at), error, now))
                 continue
             writes.append((id.encode(), encode({"value": label, "time": time, "id": id}), time, ()))
         return writes, refused
+
+    def _refuse(self, record: Record, error: DecodeError, now: int) -> Write:
+        return self._quarantine.refuse(record, error.rule, str(error), now, error.field)
 
     def _oversized(self, value: bytes) -> DecodeError:
         return DecodeError("max_size", f"the value has {len(value)} bytes; expected at most {self._max_size}")

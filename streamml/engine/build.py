@@ -132,7 +132,7 @@ class Builder:
     def _score(self, unit: int) -> Agent:
         topology, catalog = self._topology, self._catalog
         validate = Validate(
-            topology, catalog.events, catalog.feedback, self._quarantine("validate"), catalog.codec("labels")
+            topology, catalog.events, catalog.feedback, self._quarantine("validate"), catalog.codec("labels"), unit
         )
         kinds = field_kinds(catalog.schema("events"))
         doubles = {name for name, kind in kinds.items() if kind.types == ("double",) and not kind.nullable}
@@ -144,7 +144,7 @@ class Builder:
             catalog.codec("predictions"),
             catalog.codec("metrics"),
             self._quarantine("transform"),
-            unit,
+            TopicPartition(topology.topic("events"), unit),
         )
 
     def _match(self, unit: int) -> Agent:

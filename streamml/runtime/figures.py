@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from time import perf_counter
 
 from streamml.agents.agent import Agent, Local, Offsets, Reading
-from streamml.records import Batch, Record, Role, Writes
+from streamml.records import BareRecord, Batch, Record, Role, Writes
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 LOG_APPEND_TIME = 1
@@ -76,7 +76,7 @@ class Timed:
         self._timing = timing
         self._clock = clock
         self._watched = watched
-        self._oldest: Record | None = None
+        self._oldest: BareRecord | None = None
 
     def restore(self, records: Sequence[Record]) -> None:
         self.agent.restore(records)

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from operator import attrgetter
 from typing import Any
 
-from streamml.records import Batch, Record, Role, TopicPartition
+from streamml.records import Batch, Record, Role, Span, TopicPartition
 
 _TIME = attrgetter("timestamp")
 
@@ -51,8 +51,8 @@ class Inbox:
         """The partitions of which nothing is left."""
         return self._roles.keys() - self._queues.keys()
 
-    def take(self, limit: int) -> tuple[Batch, dict[TopicPartition, int]]:
-        """At most about `limit` records (one more per partition), with the offset that follows the last, by partition.
+    def take(self, limit: int) -> tuple[Batch, dict[TopicPartition, Span]]:
+        """At most about `limit` records (one more per partition), with the span that they were read from, by partition.
 
         Each partition gives in proportion to what it has to give, so that none runs far ahead of the others.
         """
@@ -60,14 +60,14 @@ class Inbox:
         ready = sum(end - self._queues[tp][1] for tp, end in ends.items())
         share = 1.0 if ready <= limit else limit / ready
         parts: dict[Role, list[Sequence[Record]]] = {}
-        offsets: dict[TopicPartition, int] = {}
+        spans: dict[TopicPartition, Span] = {}
         taken = 0
         for tp, ready_end in ends.items():
             records, at = self._queues[tp]
             end = min(ready_end, at + max(1, int((ready_end - at) * share)))
             piece = records if end - at == len(records) else records[at:end]
             parts.setdefault(self._roles[tp], []).append(piece)
-            offsets[tp] = piece[-1].offset + 1
+            spans[tp] = Span(piece[0].offset, piece[-1].offset + 1)
             taken += end - at
             if end < len(records):
                 self._queues[tp] = records, end
@@ -75,7 +75,7 @@ class Inbox:
                 del self._queues[tp]
         self.size -= taken
         batch = {role: _joined(parts[role]) for role in self._order if role in parts}
-        return batch, offsets
+        return batch, spans
 
     def _ends(self) -> dict[TopicPartition, int]:
         """The partitions that have something to give, in their order, and how far each may go."""

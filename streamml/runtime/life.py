@@ -24,6 +24,7 @@ from streamml.runtime.outbox import Outbox
 from streamml.runtime.pace import LONGEST_S
 from streamml.runtime.restore import Progress
 from streamml.runtime.stepper import Stepper
+from streamml.runtime.unpacking import BARE
 
 _POLL_S = 60.0
 """How long to wait without a poll: aiokafka leaves the group when there was none for five minutes."""
@@ -105,12 +106,13 @@ class Life:
         context = self._context
         if self._inbox.size:
             if behind := self._behind():
-                self._inbox.put(await context.consumer.getmany(*behind, timeout_ms=_CATCH_UP_MS))
+                self._inbox.put(await context.consumer.getmany(*behind, timeout_ms=_CATCH_UP_MS, max_records=BARE))
             else:
                 still_here(context.consumer)
             return
         due = self._stepped_at + context.tuning.commit_interval_s - time.monotonic()
-        fetched = await context.consumer.getmany(*self._asked.values(), timeout_ms=max(1, int(due * 1_000)))
+        wait_ms = max(1, int(due * 1_000))
+        fetched = await context.consumer.getmany(*self._asked.values(), timeout_ms=wait_ms, max_records=BARE)
         set_fetch(context.consumer, *context.gathering.saw(self._inbox.put(fetched), time.monotonic()))
 
     async def advance(self) -> None:
@@ -126,19 +128,20 @@ class Life:
         writes: list[Writes] = []
         while True:
             before = self._inbox.size
-            batch, offsets = self._inbox.take(self._stepper.limit)
+            batch, spans = self._inbox.take(self._stepper.limit)
             taken = before - self._inbox.size
             if self._context.prepare is not None and taken:
                 await self._context.prepare(batch)
             try:
-                written = await self._stepper.step(batch, taken)
+                written = await self._stepper.step(batch, taken, spans)
             except NotReady as error:
                 self._waits_for = error
                 break
             self._context.reach("stepped")
             count += taken
-            self._next.update(offsets)
-            self._uncommitted.update((self._asked[tp], offset) for tp, offset in offsets.items())
+            ends = {tp: span.end for tp, span in spans.items()}
+            self._next.update(ends)
+            self._uncommitted.update((self._asked[tp], end) for tp, end in ends.items())
             if any(written.values()):
                 writes.append(written)
             self._stepped_at = time.monotonic()

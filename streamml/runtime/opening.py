@@ -10,12 +10,12 @@ import logging
 from collections.abc import Mapping, Sequence
 
 from streamml.errors import BrokerError, StreammlError
-from streamml.records import Record, Role, TopicPartition
+from streamml.records import Record, Role, Span, TopicPartition
 from streamml.runtime.clients import theirs
 from streamml.runtime.context import Context
 from streamml.runtime.inbox import Inbox
 from streamml.runtime.outbox import Outbox
-from streamml.runtime.restore import Progress, Span, bounds, read_spans
+from streamml.runtime.restore import Progress, bounds, read_spans
 from streamml.runtime.stepper import Stepper
 
 log = logging.getLogger(__name__)
@@ -162,10 +162,10 @@ async def _replay(
         inbox.put(batch)
         while inbox.size:
             before = inbox.size
-            records, _ = inbox.take(stepper.limit)
+            records, taken = inbox.take(stepper.limit)
             if context.prepare is not None:
                 await context.prepare(records)
-            await stepper.step(records, before - inbox.size)
+            await stepper.step(records, before - inbox.size, taken)
             await asyncio.sleep(0)
         context.counters.replayed += sum(len(records) for records in batch.values())
 

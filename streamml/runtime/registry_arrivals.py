@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 
-from streamml.records import Batch, Record, Role
+from streamml.records import BareRecord, Batch, Role
 from streamml.runtime.registry import SchemaStore, schema_ids
 from streamml.schemas import HEADER_SIZE
 
@@ -51,7 +51,7 @@ class Arrivals:
         self._known[role] |= {schema_id.to_bytes(HEADER_SIZE, "big") for schema_id in found}
 
 
-def heads_of(records: Sequence[Record]) -> set[bytes]:
+def heads_of(records: Sequence[BareRecord]) -> set[bytes]:
     """The different first bytes of the records' values, as many as a Confluent header has; for the hot path."""
     return {value[:HEADER_SIZE] for record in records if (value := record.value) is not None}
 

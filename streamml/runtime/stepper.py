@@ -8,14 +8,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import TypeVar
 
 from streamml.agents.agent import Agent, Local, Offsets, Reading
 from streamml.errors import StateLost, StoreError, StreammlError
-from streamml.records import Batch, Record, Writes
+from streamml.records import Batch, Record, Span, TopicPartition, Writes
 from streamml.runtime.context import Context
 from streamml.runtime.pace import Pace, Spells
 
@@ -62,7 +62,8 @@ class Stepper:
         while at < len(records):
             piece = records[at : at + pace.limit()]
             started = time.perf_counter()
-            await self._call(pace.needs_thread(len(piece)), "restore", _span(piece), partial(agent.restore, piece))
+            where = _place(TopicPartition(piece[0].topic, piece[0].partition), piece[0].offset, piece[-1].offset + 1)
+            await self._call(pace.needs_thread(len(piece)), "restore", where, partial(agent.restore, piece))
             pace.took(len(piece), time.perf_counter() - started)
             at += len(piece)
             await asyncio.sleep(0)
@@ -72,8 +73,8 @@ class Stepper:
         agent = self._built()
         return await self._call(True, "resume", "", lambda: agent.resume(committed))
 
-    async def step(self, batch: Batch, count: int) -> Writes:
-        """Step the agent with `count` records at the time that the clock shows."""
+    async def step(self, batch: Batch, count: int, spans: Mapping[TopicPartition, Span]) -> Writes:
+        """Step the agent with `count` records, which were read from `spans`, at the time that the clock shows."""
         agent, now, counters = self._built(), self._context.clock(), self._context.counters
         threaded = self._steps.needs_thread(count) if count else self._spells.needs_thread()
         took = 0.0
@@ -85,7 +86,7 @@ class Stepper:
             took = time.perf_counter() - started
             return writes
 
-        where = ", ".join(_span(records) for records in batch.values())
+        where = ", ".join(_place(tp, *span) for tp, span in spans.items())
         writes = await self._call(threaded, "step", where, timed)
         if count:
             self._steps.took(count, took)
@@ -175,6 +176,5 @@ class Stepper:
         )
 
 
-def _span(records: Sequence[Record]) -> str:
-    first, last = records[0], records[-1]
-    return f"{first.topic}/{first.partition} offsets {first.offset} to {last.offset}"
+def _place(tp: TopicPartition, start: int, end: int) -> str:
+    return f"{tp.topic}/{tp.partition} offsets {start} to {end - 1}"

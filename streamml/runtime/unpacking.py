@@ -1,7 +1,8 @@
 """Cheaper records from aiokafka. Law: the same records in the same order; only their class is ours, and lean.
 
 aiokafka makes a `ConsumerRecord` of eleven attributes for each record, behind two layers of iteration: with six hops
-an event that is the largest single cost of the data plane. Here a record is a tuple, made at once.
+an event that is the largest single cost of the data plane. Here a record is a tuple, made at once; and to whoever asks
+for it by `BARE` it is handed out as aiokafka's reader, which is written in C, has made it: that costs a quarter.
 
 A header's name may be any bytes, as clients in C, Go or Rust send them. aiokafka raises on one that is no UTF-8, and
 would for ever, as the record stands in the log: here the batch is read again, with such bytes as escapes (`\\xff`).
@@ -9,15 +10,20 @@ would for ever, as the record stands in the log: here the batch is read again, w
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any, Final, NamedTuple, TypeVar
 
 from aiokafka.consumer import fetcher
 from aiokafka.errors import CorruptRecordException
 from aiokafka.record.default_records import _DefaultRecordBatchPy
 from aiokafka.record.memory_records import _MemoryRecordsPy
 
-from streamml.records import Headers
+from streamml.records import Headers, Record
+
+BARE: Final = 1 << 62
+"""As `max_records` of `getmany`: all that has been fetched, each a `Record` without its topic and partition."""
+
+R = TypeVar("R", bound=Record)
 
 _new = tuple.__new__
 _FastRecords: Any = fetcher.MemoryRecords
@@ -95,20 +101,21 @@ class LeanRecords(fetcher.PartitionRecords):  # type: ignore[misc]  # aiokafka i
     def __iter__(self) -> Iterator[Fetched]:
         return self
 
-    def rest(self) -> list[Fetched]:
-        """All that has not been taken yet."""
+    def rest(self, bare: bool) -> list[Any]:
+        """All that has not been taken yet; see `BARE`."""
         if self._begun:
             return list(self)
         self._records_iterator = None  # It holds us, and the bytes of the fetch with us.
-        found: list[Fetched] = []
+        made: Callable[[Any], list[Any]] = list if bare else self._placed
+        found: list[Any] = []
         for batch in self._batches():
-            found += self._read(batch)
+            found += self._read(batch, made)
             self.next_fetch_offset = batch.next_offset
         return found
 
     def _unpack_records(self) -> Iterator[Fetched]:
         for batch in self._batches():
-            for record in self._read(batch):
+            for record in self._read(batch, self._placed):
                 self.next_fetch_offset = record.offset + 1
                 yield record
             # It may lie behind the last record: compaction can have taken that.
@@ -132,23 +139,22 @@ class LeanRecords(fetcher.PartitionRecords):  # type: ignore[misc]  # aiokafka i
             else:
                 self.next_fetch_offset = batch.next_offset
 
-    def _read(self, batch: Any) -> list[Fetched]:
+    def _read(self, batch: Any, made: Callable[[Any], list[R]]) -> list[R]:
         """The records of a batch from `next_fetch_offset` on: the broker sends a batch whole."""
-        topic, partition = self._tp
         try:
-            found = _fetched(topic, partition, batch)
+            found = made(batch)
         except UnicodeDecodeError:
-            found = _fetched(topic, partition, _escaping(self._records.data, batch))
+            found = made(_escaping(self._records.data, batch))
         if found and found[0].offset < (start := self.next_fetch_offset):
             found = [record for record in found if record.offset >= start]
         return found
 
-
-def _fetched(topic: str, partition: int, batch: Any) -> list[Fetched]:
-    return [
-        _new(Fetched, (topic, partition, r.offset, r.timestamp, r.key, r.value, r.headers, r.timestamp_type))
-        for r in batch
-    ]
+    def _placed(self, batch: Any) -> list[Fetched]:
+        topic, partition = self._tp
+        return [
+            _new(Fetched, (topic, partition, r.offset, r.timestamp, r.key, r.value, r.headers, r.timestamp_type))
+            for r in batch
+        ]
 
 
 def _escaping(data: bytes, batch: Any) -> Any:
@@ -161,19 +167,21 @@ def _escaping(data: bytes, batch: Any) -> Any:
 
 
 class _LeanResult(fetcher.FetchResult):  # type: ignore[misc]  # aiokafka is untyped
-    """What waits of a fetch; without a limit it is handed out at once."""
+    """What waits of a fetch; without a limit, or with `BARE` for one, it is handed out at once."""
 
     _partition_records: LeanRecords | None
 
-    def getall(self, max_records: int | None = None) -> list[Fetched]:
-        if max_records is not None:
+    def getall(self, max_records: int | None = None) -> list[Any]:
+        # What is left of the limit BARE after other partitions is less by a fetch or two.
+        bare = max_records is not None and max_records > BARE >> 1
+        if max_records is not None and not bare:
             limited: list[Fetched] = super().getall(max_records)
             return limited
         if self._partition_records is None or not self.check_assignment(self._topic_partition):
             return []
         # Gone before it is read: after an error the same offsets are fetched again.
         records, self._partition_records = self._partition_records, None
-        found = records.rest()
+        found = records.rest(bare)
         self._assignment.state_value(self._topic_partition).consumed_to(records.next_fetch_offset)
         return found
 

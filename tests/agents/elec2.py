@@ -32,6 +32,8 @@ from streamml.topology import (
 
 NUMBERS = ("period", "nswprice", "nswdemand", "vicprice", "vicdemand", "transfer")
 Format = Literal["avro", "json"]
+PARTITION = 1
+"""Of the events and of the feedback."""
 
 
 def topology(format: Format = "avro", **changes: Any) -> Topology:
@@ -69,6 +71,7 @@ class Bench:
             EventReader(self.label.schema, declared.feedback.format, self.registry, "feedback-value"),
             Quarantine(self.reasons, "validate"),
             self.labels,
+            PARTITION,
         )
 
     def _codec(self, role: str, schema: dict[str, Any]) -> Codec:
@@ -88,7 +91,10 @@ def _event(number: int, row: dict[str, str]) -> dict[str, Any]:
 
 
 def records(role: str, values: Sequence[bytes | None]) -> list[LogRecord]:
-    return [LogRecord(f"elec2.{role}", 1, i, 1_000 + i, b"key", value, [("h", b"1")]) for i, value in enumerate(values)]
+    return [
+        LogRecord(f"elec2.{role}", PARTITION, i, 1_000 + i, b"key", value, [("h", b"1")])
+        for i, value in enumerate(values)
+    ]
 
 
 def to_json(value: dict[str, Any]) -> bytes:

@@ -14,7 +14,7 @@ from support.kafka import read_all
 
 from streamml.agents.agent import Offsets, Reading
 from streamml.engine.task import Task
-from streamml.records import Batch, Record, Write, Writes
+from streamml.records import BareRecord, Batch, Record, Write, Writes
 from streamml.runtime.admin import TopicSpec, ensure_topics
 from streamml.runtime.clients import Tuning
 from streamml.runtime.connection import Connection
@@ -40,7 +40,7 @@ class Echo:
         self.steps.append(len(records))
         return {"out": [self.write(record) for record in records]} if records else {}
 
-    def write(self, record: Record) -> Write:
+    def write(self, record: BareRecord) -> Write:
         return record.key, record.value, record.timestamp, record.headers
 
     def checkpoint(self, now: int) -> Writes:

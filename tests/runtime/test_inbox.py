@@ -26,14 +26,16 @@ def test_everything_is_taken_once_and_in_order(a0: int, a1: int, b0: int, limits
         limit = limits[turn % len(limits)]
         turn += 1
         waiting = inbox.size
-        batch, offsets = inbox.take(limit)
+        batch, spans = inbox.take(limit)
         assert list(batch) == [role for role in ("b", "a") if role in batch]
         records = [r for role in batch for r in batch[role]]
         assert len(records) == waiting - inbox.size <= limit + 3
         for record in records:
-            taken[TopicPartition(record.topic, record.partition)].append(record)  # type: ignore[arg-type]
-        for tp, offset in offsets.items():
-            assert taken[tp][-1].offset + 1 == offset
+            assert isinstance(record, LogRecord)
+            taken[TopicPartition(record.topic, record.partition)].append(record)
+        for tp, span in spans.items():
+            assert taken[tp][-1].offset + 1 == span.end
+            assert span.start in {record.offset for record in records}
     assert taken == fetched
 
 
@@ -53,12 +55,12 @@ def test_aligned_inputs_advance_by_the_times_of_their_records() -> None:
     inbox = Inbox({A0: "a", B0: "b"}, ("a", "b"), aligned=True)
     inbox.put({A0: at(A0, 10, 20, 30), B0: at(B0, *range(100))})
     assert not inbox.exhausted()
-    batch, offsets = inbox.take(1_000)
+    batch, spans = inbox.take(1_000)
     assert {role: [r.timestamp for r in records] for role, records in batch.items()} == {
         "a": [10, 20, 30],
         "b": list(range(31)),
     }
-    assert offsets == {A0: 3, B0: 31}
+    assert spans == {A0: (0, 3), B0: (0, 31)}
     assert [*inbox.exhausted()] == [A0]
     inbox.put({A0: at(A0, 40, 90)})
     batch, _ = inbox.take(1_000)

@@ -44,7 +44,7 @@ async def test_who_looked_while_a_thread_was_at_work_sees_what_it_has_done() -> 
     stepper = Stepper(context, 0)
     await stepper.build()
     record = LogRecord("app.in", 0, 0, 0, None, None)
-    step = asyncio.ensure_future(stepper.step({"in": [record]}, 1))
+    step = asyncio.ensure_future(stepper.step({"in": [record]}, 1, {}))
     await asyncio.to_thread(agent.begun.wait, 30)
     assert [reading.value for reading in stepper.observe()] == []
     agent.go.set()
@@ -52,7 +52,7 @@ async def test_who_looked_while_a_thread_was_at_work_sees_what_it_has_done() -> 
     agent.begun.clear()
     agent.go.clear()
     # The next call is under way already when they are looked at again.
-    step = asyncio.ensure_future(stepper.step({"in": [record] * 1_000}, 1_000))
+    step = asyncio.ensure_future(stepper.step({"in": [record] * 1_000}, 1_000, {}))
     await asyncio.to_thread(agent.begun.wait, 30)
     assert [reading.value for reading in stepper.observe()] == [1]
     agent.go.set()

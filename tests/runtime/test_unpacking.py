@@ -18,7 +18,7 @@ from aiokafka.record.util import calc_crc32c
 from support.tiny import event, tiny
 from support.world import KafkaWorld
 
-from streamml.runtime.unpacking import Fetched, LeanRecords, install
+from streamml.runtime.unpacking import BARE, Fetched, LeanRecords, install
 
 install()
 CODECS = {"none": 0, "gzip": 1}
@@ -133,6 +133,26 @@ def test_a_fetch_taken_whole_leaves_nothing_behind() -> None:
         gc.enable()
     assert state.position == 2
     assert made.getall() == []
+
+
+def plain(record: Any) -> tuple[Any, ...]:
+    return record.offset, record.timestamp, record.timestamp_type, record.key, record.value, list(record.headers)
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_bare_records_are_the_same_but_for_their_place(codec: str) -> None:
+    log = [batch(0, [None, "name", None], codec), batch(3, ["x", ODD, None], codec), batch(6, ["y"], codec)]
+    (bare, at), (placed, there) = (result(records(*log)) for _ in range(2))
+    found = bare.getall(BARE - 10_000)  # after another partition
+    assert [plain(record) for record in found] == [plain(record) for record in placed.getall()]
+    assert not any(hasattr(record, "topic") or hasattr(record, "partition") for record in found)
+    assert at.position == there.position == 7
+
+
+def test_bare_records_begin_within_a_batch() -> None:
+    made, state = result(records(batch(0, [None] * 4), batch(4, [ODD] * 2), at=2))
+    state.position = 2
+    assert [record.offset for record in made.getall(BARE)] == [2, 3, 4, 5]
 
 
 def test_after_a_broken_batch_the_position_stands_where_it_was() -> None:

@@ -14,7 +14,7 @@ from streamml.agents.govern.rulings import Ruling, rule_on
 from streamml.agents.roster import GATE, Reign, Roster
 from streamml.errors import DecodeError
 from streamml.gates import Race, problems_of
-from streamml.records import Batch, Record, TopicPartition, Write, Writes
+from streamml.records import BareRecord, Batch, Record, Role, TopicPartition, Write, Writes
 from streamml.schemas import Codec
 from streamml.topology import Topology
 
@@ -103,11 +103,14 @@ class Govern:
         )
         self._decide("promote", Ruling(True, reason, first))
 
-    def _answer(self, record: Record) -> None:
+    def _place(self, role: Role, record: BareRecord) -> str:
+        return f"{self._topology.topic(role)}[0]@{record.offset}"
+
+    def _answer(self, record: BareRecord) -> None:
         try:
             command = self._control.decode(record.value or b"")
         except DecodeError as error:
-            reason = f"the command at {record.topic}[{record.partition}]@{record.offset} cannot be read: {error}"
+            reason = f"the command at {self._place('control', record)} cannot be read: {error}"
             self._decide("unreadable", Ruling(False, reason), record.offset)
             return
         if command["kind"] != "command":
@@ -118,11 +121,11 @@ class Govern:
         ruling = rule_on(command, self.roster, self.races.heads, self._topology.window)
         self._decide(command["action"], ruling, record.offset)
 
-    def _hear(self, record: Record) -> None:
+    def _hear(self, record: BareRecord) -> None:
         try:
             alert = self._alerts.decode(record.value or b"")
         except DecodeError as error:
-            self._report(f"{record.topic}[{record.partition}]@{record.offset}: no alert: {error}")
+            self._report(f"{self._place('alerts', record)}: no alert: {error}")
             return
         if alert["status"] == "closed":
             self._open.pop(alert["alert"], None)
@@ -130,11 +133,11 @@ class Govern:
             self._open.setdefault(alert["alert"], alert["kind"])
         self._changed = True
 
-    def _race(self, record: Record) -> None:
+    def _race(self, record: BareRecord) -> None:
         try:
             results = self._metrics.decode(record.value or b"")
         except DecodeError as error:
-            self._report(f"{record.topic}[{record.partition}]@{record.offset}: no window of a race: {error}")
+            self._report(f"{self._place('metrics', record)}: no window of a race: {error}")
             return
         moved = self.races.add(results, record.offset, self.roster)
         self._changed = True

@@ -24,7 +24,7 @@ from streamml.agents.match.entry import CLOCK, Entry, WaitingLabel
 from streamml.agents.match.paged import PagedState
 from streamml.agents.match.state import START, State
 from streamml.agents.quarantine import Quarantine
-from streamml.records import Batch, LogRecord, Record, TopicPartition, Write, Writes
+from streamml.records import BareRecord, Batch, LogRecord, Record, TopicPartition, Write, Writes
 from streamml.stores import Store
 from streamml.topology import Assume, Feedback
 
@@ -132,7 +132,7 @@ class Match:
 
     # The three inputs.
 
-    def _on_features(self, record: Record, now: int) -> None:
+    def _on_features(self, record: BareRecord, now: int) -> None:
         key, time, mark = record.key or CLOCK, record.timestamp, self._state.features_mark
         if time > mark:
             self._state.features_mark = time
@@ -163,7 +163,7 @@ class Match:
         else:
             self._complete(key, entry)
 
-    def _on_prediction(self, record: Record) -> None:
+    def _on_prediction(self, record: BareRecord) -> None:
         key = record.key or CLOCK
         entry = self._entries.get(key)
         if entry is not None and entry.prediction is not None:
@@ -182,7 +182,7 @@ class Match:
             self._unlabelled.add(due, key)
             self._expire_unlabelled()
 
-    def _on_label(self, record: Record, now: int) -> None:
+    def _on_label(self, record: BareRecord, now: int) -> None:
         key, time, mark = record.key or CLOCK, record.timestamp, self._state.labels_mark
         if time > mark:
             self._state.labels_mark = time
