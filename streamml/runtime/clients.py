@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, TypeAlias
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -110,16 +111,15 @@ def append_all(batch: Batch, writes: Sequence[Write], at: int) -> int:
 
     `BatchBuilder.append` costs as much as the append itself: so it goes to the record builder behind it, as that does.
     """
-    append, offset = batch._builder.append, batch._relative_offset
-    for index in range(at, len(writes)):
-        key, value, timestamp, headers = writes[index]
+    append, start = batch._builder.append, batch._relative_offset
+    offset = start
+    for key, value, timestamp, headers in islice(writes, at, None):
         if append(offset, timestamp, key, value, list(headers) if headers else _NO_HEADERS) is None:
-            batch._relative_offset = offset
             batch.close()
-            return index
+            break
         offset += 1
     batch._relative_offset = offset
-    return len(writes)
+    return at + offset - start
 
 
 def group_consumer(connection: Connection, group: str, assignor: Any, tuning: Tuning) -> Consumer:

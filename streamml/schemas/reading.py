@@ -18,6 +18,7 @@ from struct import error as StructError
 from typing import Any
 
 from streamml.errors import DecodeError, SchemaError
+from streamml.schemas import columns
 from streamml.schemas.canonical import Avro, kind_of
 from streamml.schemas.coercion import TO_MILLIS
 from streamml.schemas.finite import LIMIT, refuse_unfit
@@ -150,6 +151,7 @@ class Program:
             "refuse": refuse,
             "varint": decode_varint,
             "hypot": hypot,
+            "columns": columns.unpack,
             "copy": deepcopy,
             "refuse_unfit": refuse_unfit,
             "failures": _FAILURES,
@@ -234,6 +236,10 @@ class Program:
         self._indent += 1
         self._varint()
         self._indent -= 1
+        if kind == "array" and schema["items"] == columns.ITEM and not self._finite:
+            run = self._name()
+            self._emit(f"{run} = columns(data, p, {count} + 1 >> 1)")
+            self._emit(f"if {run}:", f"    {name} += {run}", f"    p += {columns.WIDTH} * len({run})", "    continue")
         self._emit(f"for _ in range({count} + 1 >> 1):")
         self._indent += 1
         if kind == "map":

@@ -13,6 +13,7 @@ from struct import Struct
 from struct import error as StructError
 from typing import Any, TypeAlias
 
+from streamml.schemas import columns
 from streamml.schemas.canonical import Avro, kind_of
 from streamml.schemas.coercion import default_of
 from streamml.schemas.varint import encode_bytes, encode_int, encode_long, encode_string
@@ -106,8 +107,11 @@ class _Expression:
         inner = schema["items"] if kind == "array" else schema["values"]
         if kind == "map" and inner == "double":
             return [f"{self._constant(_doubles_writer(_Expression().function(inner)))}({value})"]
-        make = _array_writer if kind == "array" else _map_writer
-        return [f"{self._constant(make(_Expression().function(inner)))}({value})"]
+        item = _Expression().function(inner)
+        if kind == "map":
+            return [f"{self._constant(_map_writer(item))}({value})"]
+        pack = columns.pack if inner == columns.ITEM else lambda items: None
+        return [f"{self._constant(_array_writer(item, pack))}({value})"]
 
     def _record(self, schema: Avro, value: str) -> list[_Part]:
         if len(schema["fields"]) > 1 and not value.isidentifier():
@@ -165,11 +169,12 @@ class _Expression:
         return name
 
 
-def _array_writer(item: Encode) -> Encode:
+def _array_writer(item: Encode, pack: Callable[[Sequence[Any]], bytes | None]) -> Encode:
     def write(items: Sequence[Any]) -> bytes:
         if not items:
             return b"\0"
-        return encode_long(len(items)) + b"".join([item(value) for value in items]) + b"\0"
+        packed = pack(items) or b"".join([item(value) for value in items])
+        return encode_long(len(items)) + packed + b"\0"
 
     return write
 
