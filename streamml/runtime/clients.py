@@ -111,15 +111,17 @@ def append_all(batch: Batch, writes: Sequence[Write], at: int) -> int:
 
     `BatchBuilder.append` costs as much as the append itself: so it goes to the record builder behind it, as that does.
     """
-    append, start = batch._builder.append, batch._relative_offset
-    offset = start
+    append, offset = batch._builder.append, batch._relative_offset
+    first: int = offset
     for key, value, timestamp, headers in islice(writes, at, None):
         if append(offset, timestamp, key, value, list(headers) if headers else _NO_HEADERS) is None:
-            batch.close()
             break
         offset += 1
     batch._relative_offset = offset
-    return at + offset - start
+    taken = int(offset) - first
+    if at + taken < len(writes):
+        batch.close()
+    return at + taken
 
 
 def group_consumer(connection: Connection, group: str, assignor: Any, tuning: Tuning) -> Consumer:
