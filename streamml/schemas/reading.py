@@ -18,7 +18,7 @@ from struct import error as StructError
 from typing import Any
 
 from streamml.errors import DecodeError, SchemaError
-from streamml.schemas import columns
+from streamml.schemas import columns, layouts
 from streamml.schemas.canonical import Avro, kind_of
 from streamml.schemas.coercion import TO_MILLIS
 from streamml.schemas.finite import LIMIT, refuse_unfit
@@ -229,6 +229,11 @@ class Program:
     def _blocks(self, name: str, schema: Avro, kind: str, path: str) -> None:
         """An array or a map: blocks of items, each after its count; a negative count is followed by the block's size
         in bytes."""
+        layout = ""
+        if kind == "map" and schema["values"] == "double" and not self._finite:
+            layout, found = self._constant(layouts.Reader()), self._name()
+            self._emit(f"{found} = {layout}.read(data, p)", f"if {found}: {name}, p = {found}", "else:")
+            self._indent += 1
         self._emit(f"{name} = {'[]' if kind == 'array' else '{}'}", "while True:")
         self._indent += 1
         count = self._varint()
@@ -252,6 +257,9 @@ class Program:
             self._flush()
             self._emit(f"{name}.append({value})")
         self._indent -= 2
+        if layout:
+            self._emit(f"{layout}.learn({name})")
+            self._indent -= 1
 
     def _varint(self) -> str:
         name = self._name()

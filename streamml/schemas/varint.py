@@ -65,8 +65,12 @@ def decode_varint(data: bytes, at: int) -> tuple[int, int]:
         DecodeError: more than 64 bits.
     """
     first, second = data[at], data[at + 1]
-    if first > 127 >= second:
-        return first - 128 + (second << 7), at + 2
+    if first > 127:
+        if second < 128:
+            return first - 128 + (second << 7), at + 2
+        third = data[at + 2]
+        if third < 128:  # Most positions.
+            return first - 16_512 + (second << 7) + (third << 14), at + 3
     if len(data) >= at + 6:
         # The times of this century take six bytes in milliseconds: three pairs, looked up without a loop.
         a, b, c = _THREE_PAIRS(data, at)

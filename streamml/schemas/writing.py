@@ -13,7 +13,7 @@ from struct import Struct
 from struct import error as StructError
 from typing import Any, TypeAlias
 
-from streamml.schemas import columns
+from streamml.schemas import columns, layouts
 from streamml.schemas.canonical import Avro, kind_of
 from streamml.schemas.coercion import default_of
 from streamml.schemas.varint import encode_bytes, encode_int, encode_long, encode_string
@@ -23,8 +23,6 @@ _Part: TypeAlias = str | tuple[str, str]
 """An expression of bytes, or (struct code, expression) for a value of fixed width."""
 
 _FIXED = {"double": "d", "float": "f", "boolean": "?"}
-_MANY = 64
-"""Keys of a map, and different sets of keys, for which an encoder is made."""
 _CALLS: dict[str, Encode] = {
     "int": encode_int,
     "long": encode_long,
@@ -106,7 +104,8 @@ class _Expression:
             return [f"{self._constant(_fixed_writer(schema['size']))}({value})"]
         inner = schema["items"] if kind == "array" else schema["values"]
         if kind == "map" and inner == "double":
-            return [f"{self._constant(_doubles_writer(_Expression().function(inner)))}({value})"]
+            write = layouts.writer(_map_writer(_Expression().function(inner)))
+            return [f"{self._constant(write)}({value})"]
         item = _Expression().function(inner)
         if kind == "map":
             return [f"{self._constant(_map_writer(item))}({value})"]
@@ -187,34 +186,6 @@ def _map_writer(item: Encode) -> Encode:
         return encode_long(len(pairs)) + b"".join(pairs) + b"\0"
 
     return write
-
-
-def _doubles_writer(item: Encode) -> Encode:
-    """A map of doubles: the bytes around the numbers are the same for all maps of the same keys in the same order."""
-    writers: dict[tuple[str, ...], Callable[..., bytes]] = {}
-    of_any = _map_writer(item)
-
-    def write(items: Mapping[str, Any]) -> bytes:
-        keys = tuple(items)
-        writer = writers.get(keys)
-        if writer is None:
-            if not 0 < len(keys) < _MANY or len(writers) >= _MANY:
-                return of_any(items)
-            writer = writers[keys] = _doubles_of(keys)
-        return writer(*items.values())
-
-    return write
-
-
-def _doubles_of(keys: Sequence[str]) -> Callable[..., bytes]:
-    heads = [encode_string(key) for key in keys]
-    heads[0] = encode_long(len(keys)) + heads[0]
-    parts = Struct("<" + "".join(f"{len(head)}sd" for head in heads) + "s").pack
-    numbers = [f"v{place}" for place in range(len(keys))]
-    scope: dict[str, Any] = {"pack": parts, **{f"h{place}": head for place, head in enumerate(heads)}}
-    pairs = ", ".join(f"h{place}, v{place}" for place in range(len(keys)))
-    writer: Callable[..., bytes] = eval(f"lambda {', '.join(numbers)}: pack({pairs}, b'\\0')", scope)
-    return writer
 
 
 def _fixed_writer(size: int) -> Encode:
