@@ -104,8 +104,6 @@ class Score:
 
     def _score(self, events: Sequence[BareRecord], refused: list[Write], now: int) -> tuple[list[Write], list[Write]]:
         fold = self._live.serving()  # First: if it cannot serve, nothing of the batch may be counted.
-        valid, bad = self._validate.events(events, now)
-        refused += bad
         staleness = self._live.behind(fold.name)
         self._staleness = max(self._staleness, staleness)
         shadows = list(self._live.shadows())
@@ -123,7 +121,7 @@ class Score:
         encode_features, of_transform = self._encode_features, self._transform
         features: list[Write] = []
         predictions: list[Write] = []
-        for id, time, event, record in valid:
+        for id, time, event, record in self._validate.events(events, now, refused):
             try:
                 values = transform(event)
                 output = predict(values)

@@ -3,7 +3,7 @@ raise."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from streamml.agents.quarantine import Quarantine
@@ -68,12 +68,11 @@ class Validate:
         """How many records were refused, by rule."""
         return self._quarantine.counts
 
-    def events(self, records: Sequence[BareRecord], now: int) -> tuple[list[Valid], list[Write]]:
-        """The valid events in the order of their records, and the writes to the quarantine. `now` is in ms."""
+    def events(self, records: Iterable[BareRecord], now: int, refused: list[Write]) -> Iterator[Valid]:
+        """The valid events in the order of their records, one after the other: each is gone before the next one is
+        read. The writes to the quarantine are appended to `refused`. `now` is in ms."""
         read, check, max_size = self._events.read, self._check, self._max_size
         id_field, time_field = self._event_fields
-        valid: list[Valid] = []
-        refused: list[Write] = []
         for record in records:
             try:
                 value = record.value
@@ -89,8 +88,7 @@ class Validate:
             except DecodeError as error:
                 refused.append(self._refuse(placed(record, self._events_at), error, now))
                 continue
-            valid.append((id, time, event, record))
-        return valid, refused
+            yield id, time, event, record
 
     def labels(self, records: Sequence[BareRecord], now: int) -> tuple[list[Write], list[Write]]:
         """The valid labels as writes to `labels` (keyed by id, the label's time as timestamp), and those to the

@@ -178,7 +178,7 @@ class _Spent:
 class _ClassFold(Fold):
     """Answers with probabilities, and with the most probable class as River's `Classifier.predict_one` chooses it."""
 
-    __slots__ = ("_classes", "_codes", "_label", "_names", "_own_label", "_predict_one", "_probabilities")
+    __slots__ = ("_classes", "_codes", "_label", "_names", "_own_label", "_pair", "_predict_one", "_probabilities")
 
     _label: Callable[[Features], Any] | None
     _predict_one: Callable[[Features], Any]
@@ -189,6 +189,7 @@ class _ClassFold(Fold):
         self._classes = _ByCode(enumerate(classes))
         self._classes[None] = None
         self._names = tuple((code, str(value)) for code, value in enumerate(classes))
+        self._pair = (*classes[:2], *map(str, classes[:2]))
         self._own_label = type(_last_step(built.river)).predict_one is not base.Classifier.predict_one
         super().__init__(name, built, position)
 
@@ -210,6 +211,9 @@ class _ClassFold(Fold):
                 total = p + q
                 # River says 1, not 1.0, where its sigmoid saturates; and neither may be infinite or NaN.
                 if type(p) is float and type(q) is float and total - total == 0.0:
+                    if first == 0 and second == 1:
+                        no, yes, name_of_no, name_of_yes = self._pair
+                        return {"label": no if p >= q else yes, "probabilities": {name_of_no: p, name_of_yes: q}}
                     names = self._names
                     label = self._classes[first if p >= q else second]
                     if first < second:

@@ -12,8 +12,8 @@ from typing import Any, Literal
 import orjson
 
 from streamml.agents.quarantine import Quarantine
-from streamml.agents.validate import Validate
-from streamml.records import LogRecord
+from streamml.agents.validate import Valid, Validate
+from streamml.records import BareRecord, LogRecord, Write
 from streamml.schemas import Codec, EventReader, Registry, load_schema, system_schemas
 from streamml.schemas.load import SHIPPED
 from streamml.topology import (
@@ -73,6 +73,11 @@ class Bench:
             self.labels,
             PARTITION,
         )
+
+    def judged(self, batch: Sequence[BareRecord], now: int) -> tuple[list[Valid], list[Write]]:
+        """The valid events, and the writes to the quarantine."""
+        refused: list[Write] = []
+        return list(self.validate.events(batch, now, refused)), refused
 
     def _codec(self, role: str, schema: dict[str, Any]) -> Codec:
         return Codec(schema, self.registry.register(f"{role}-value", schema))

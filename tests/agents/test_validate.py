@@ -34,7 +34,7 @@ def reason(bench: Bench, write: Write) -> dict[str, Any]:
 def one_event(bench: Bench, value: bytes | None) -> dict[str, Any] | None:
     """The reason for which an event is refused; None if it is valid."""
     (record,) = records("events", [value])
-    valid, refused = bench.validate.events([record], NOW)
+    valid, refused = bench.judged([record], NOW)
     assert len(valid) + len(refused) == 1
     if valid:
         assert valid[0][3] is record
@@ -53,7 +53,7 @@ def one_label(bench: Bench, value: bytes | None) -> dict[str, Any] | Write:
 @pytest.mark.parametrize(("bench", "encode"), [(AVRO, AVRO.event.encode), (JSON, to_json)])
 def test_good_events_go_on_in_order(bench: Bench, encode: Any) -> None:
     batch = records("events", [encode(event) for event, _ in ROWS])
-    valid, refused = bench.validate.events(batch, NOW)
+    valid, refused = bench.judged(batch, NOW)
     assert refused == []
     assert valid == [(e["id"], e["timestamp"], e, r) for (e, _), r in zip(ROWS, batch, strict=True)]
     assert list(valid[0][2]) == [field["name"] for field in bench.event.schema["fields"]]
@@ -204,14 +204,14 @@ def test_a_record_without_a_time_has_no_label_time() -> None:
 
 def test_a_bad_record_does_not_hold_back_the_others() -> None:
     batch = records("events", [GOOD, None, GOOD, b"junk", GOOD])
-    valid, refused = AVRO.validate.events(batch, NOW)
+    valid, refused = AVRO.judged(batch, NOW)
     assert [record.offset for *_, record in valid] == [0, 2, 4]
     assert len(refused) == 2
 
 
 def test_what_was_refused_is_counted_by_rule() -> None:
     bench = Bench(topology("avro"))
-    bench.validate.events(records("events", [None, b"", b"x", bench.event.encode(EVENT)]), NOW)
+    bench.judged(records("events", [None, b"", b"x", bench.event.encode(EVENT)]), NOW)
     bench.validate.labels(records("feedback", [b"x"]), NOW)
     assert bench.validate.counts == {"empty": 2, "magic": 2}
 

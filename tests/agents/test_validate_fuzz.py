@@ -71,7 +71,7 @@ def test_ten_thousand_mutated_records(format: Any) -> None:
         for e, c in source
     ]
     for role, good, judge in (
-        ("events", events, bench.validate.events),
+        ("events", events, bench.judged),
         ("feedback", labels, bench.validate.labels),
     ):
         batch = records(role, [mutated(random, random.choice(good)) for _ in range(COUNT)])
