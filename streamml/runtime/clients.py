@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, product
 from typing import Any, TypeAlias
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -72,6 +72,16 @@ LOST: tuple[type[BaseException], ...] = (KafkaError, IllegalOperation, Assertion
 
 LATE_OR_LOST: tuple[type[BaseException], ...] = (TimeoutError, *LOST)
 """What ends an attempt at an orderly end."""
+
+_ROUTINES = (
+    "_sync_task",
+    "_fetch_task",
+    "_coordination_task",
+    "_heartbeat_task",
+    "_reset_committed_task",
+    "_sender_task",
+)
+"""Of aiokafka's clients and their parts."""
 
 _CLOSE_S = 1.0
 """How long sockets may take to close, once no orderly end is expected any more."""
@@ -224,22 +234,27 @@ def raise_if_ended(consumer: Consumer) -> None:
 
 async def end_client(client: Consumer | Producer, timeout: float = 5.0) -> None:
     """Stop a consumer or a producer; close its sockets even when it does not stop in time or in order."""
+    task = asyncio.current_task()
+    cancelled = task.cancelling() if task is not None else 0
     try:
         await asyncio.wait_for(client.stop(), timeout)
     except LATE_OR_LOST:
         await _close(client)
     except asyncio.CancelledError:
-        # aiokafka cancels what waits on a connection that it closes, and meets that here.
-        if (task := asyncio.current_task()) is not None and task.cancelling():
-            raise
         await _close(client)
+        # aiokafka cancels what waits on a connection that it closes, and meets that here: only a new one is for us.
+        if task is not None and task.cancelling() > cancelled:
+            raise
 
 
 async def _close(client: Consumer | Producer) -> None:
-    """aiokafka's own way of closing would meet what the one before has left cancelled, and raise that."""
+    """aiokafka's own way of closing would meet what the one before has left cancelled, and raise that; and its routines
+    would connect again."""
     inner = client.client if isinstance(client, AIOKafkaProducer) else client._client
-    if inner._sync_task is not None:
-        inner._sync_task.cancel()
+    parts = (inner, *(getattr(client, name, None) for name in ("_fetcher", "_coordinator", "_sender")))
+    for part, name in product(parts, _ROUTINES):
+        if (routine := getattr(part, name, None)) is not None:
+            routine.cancel()
     closing = [closed for connection in tuple(inner._conns.values()) if (closed := connection.close()) is not None]
     if closing:
         await asyncio.wait(closing, timeout=_CLOSE_S)

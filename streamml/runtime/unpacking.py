@@ -18,12 +18,12 @@ from aiokafka.errors import CorruptRecordException
 from aiokafka.record.default_records import _DefaultRecordBatchPy
 from aiokafka.record.memory_records import _MemoryRecordsPy
 
-from streamml.records import Headers, Record
+from streamml.records import BareRecord, Headers
 
 BARE: Final = 1 << 62
-"""As `max_records` of `getmany`: all that has been fetched, each a `Record` without its topic and partition."""
+"""As `max_records` of `getmany`: all that has been fetched, each a `BareRecord`."""
 
-R = TypeVar("R", bound=Record)
+R = TypeVar("R", bound=BareRecord)
 
 _new = tuple.__new__
 _FastRecords: Any = fetcher.MemoryRecords
@@ -102,7 +102,7 @@ class LeanRecords(fetcher.PartitionRecords):  # type: ignore[misc]  # aiokafka i
         return self
 
     def rest(self, bare: bool) -> list[Any]:
-        """All that has not been taken yet; see `BARE`."""
+        """All that has not been taken yet; see `BARE`. Of a partition that was begun with a limit they are not bare."""
         if self._begun:
             return list(self)
         self._records_iterator = None  # It holds us, and the bytes of the fetch with us.

@@ -26,7 +26,7 @@ _SWAPPED = sys.byteorder != "little"
 def pack(items: Sequence[Any]) -> bytes | None:
     """The items without the count before and the end behind them; None where they are few, or not all numbers."""
     count = len(items)
-    if count < _FEW or not isinstance(items, list | tuple):  # Of bytes `array` would take eight for one number.
+    if count < _FEW or type(items) not in (list, tuple):  # Of bytes `array` would take eight for one number.
         return None
     try:
         numbers = array("d", items)

@@ -56,6 +56,8 @@ class Reader:
         elif self._tries and 0 < len(keys) < _MANY:
             self._tries -= 1
             self.read = _reader_of(keys)
+        elif not self._tries:
+            self.read = _nothing
 
 
 def _nothing(data: bytes, at: int) -> None:

@@ -44,7 +44,9 @@ async def test_a_client_that_does_not_stop_in_time_is_closed(
     assert open_
     await end_client(client, 0.05)
     assert not any(socket.connected() for socket in open_)
-    assert client._client._sync_task.cancelling()
+    # Nothing of it is left that would connect again.
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    assert not left or not (await asyncio.wait(left, timeout=10))[1]
 
 
 async def test_what_a_client_cancels_itself_is_no_cancellation_of_ours(
@@ -59,6 +61,34 @@ async def test_what_a_client_cancels_itself_is_no_cancellation_of_ours(
     monkeypatch.setattr(client, "stop", stop)
     open_ = sockets(client)
     await end_client(client)
+    assert not any(socket.connected() for socket in open_)
+
+
+async def test_a_task_that_was_cancelled_before_cleans_up_to_the_end(
+    kafka: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = await reader(kafka)
+
+    async def stop() -> None:
+        client._closed = True
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr(client, "stop", stop)
+    open_, said = sockets(client), []
+
+    async def work() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await end_client(client)
+            said.append("all of it")
+
+    task = asyncio.ensure_future(work())
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert said == ["all of it"]
     assert not any(socket.connected() for socket in open_)
 
 

@@ -56,6 +56,10 @@ def test_what_is_no_number_but_fits_one() -> None:
     assert repr(CODEC.decode(CODEC.encode({"losses": (nan,) * 20, "at": 7}))["losses"]) == repr([nan] * 20)
 
 
+def test_bytes_are_numbers_one_by_one() -> None:
+    assert CODEC.encode({"losses": b"x" * 32, "at": 7}) == theirs([120.0] * 32)
+
+
 @pytest.mark.parametrize("wrong", ["1.5", 10**400, [1.0], b"x"], ids=repr)
 def test_one_that_does_not_fit_is_refused(wrong: Any) -> None:
     with pytest.raises(StreammlError):

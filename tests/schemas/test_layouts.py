@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamml.errors import DecodeError
-from streamml.schemas import Codec, Registry
+from streamml.schemas import Codec, Registry, layouts
 
 SCHEMA = {
     "type": "record",
@@ -74,6 +74,19 @@ def entry(key: bytes, value: bytes = b"\0" * 8) -> bytes:
 )
 def test_other_writers_cut_their_maps_as_they_like(body: bytes, keys: list[str]) -> None:
     assert warm().decode(HEADER + body + b"\x0e") == {"said": dict.fromkeys(keys, 0.0), "at": 7}
+
+
+def test_what_is_met_twice_is_read_at_once_and_never_more_than_was_learned() -> None:
+    reader = layouts.Reader()
+    body = b"\4" + entry(b"no") + entry(b"yes") + b"\0"
+    for known in (None, None, ({"no": 0.0, "yes": 0.0}, len(body) + 1)):
+        assert reader.read(b"!" + body + b"!", 1) == known
+        reader.learn({"no": 0.0, "yes": 0.0})
+    for number in range(20):
+        for _ in range(2):
+            reader.learn({f"k{number}": 0.0})
+    # Ever new keys: it has given up.
+    assert reader.read(b"\2" + entry(b"k19") + b"\0", 0) is None
 
 
 def test_every_cut_is_refused() -> None:
