@@ -101,7 +101,7 @@ class Tuning:
     transaction_timeout_ms: int = 10_000
     commit_interval_s: float = 1.0
     idle_wait_ms: int = 500
-    max_records: int = 10_000
+    max_records: int = 20_000
     fetch_bytes: int = 2 << 20
     batch_bytes: int = 1_000_000
     rotate_records: int = 1_000_000_000
