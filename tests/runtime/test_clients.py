@@ -21,6 +21,18 @@ async def reader(bootstrap: str) -> AIOKafkaConsumer:
     return made
 
 
+async def crooked(bootstrap: str, monkeypatch: pytest.MonkeyPatch) -> AIOKafkaConsumer:
+    """One that meets on its way out what it has cancelled itself."""
+    client = await reader(bootstrap)
+
+    async def stop() -> None:
+        client._closed = True
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr(client, "stop", stop)
+    return client
+
+
 def sockets(client: AIOKafkaConsumer) -> list[Any]:
     return list(client._client._conns.values())
 
@@ -52,13 +64,7 @@ async def test_a_client_that_does_not_stop_in_time_is_closed(
 async def test_what_a_client_cancels_itself_is_no_cancellation_of_ours(
     kafka: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    client = await reader(kafka)
-
-    async def stop() -> None:
-        client._closed = True
-        raise asyncio.CancelledError
-
-    monkeypatch.setattr(client, "stop", stop)
+    client = await crooked(kafka, monkeypatch)
     open_ = sockets(client)
     await end_client(client)
     assert not any(socket.connected() for socket in open_)
@@ -67,13 +73,7 @@ async def test_what_a_client_cancels_itself_is_no_cancellation_of_ours(
 async def test_a_task_that_was_cancelled_before_cleans_up_to_the_end(
     kafka: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    client = await reader(kafka)
-
-    async def stop() -> None:
-        client._closed = True
-        raise asyncio.CancelledError
-
-    monkeypatch.setattr(client, "stop", stop)
+    client = await crooked(kafka, monkeypatch)
     open_, said = sockets(client), []
 
     async def work() -> None:
