@@ -17,11 +17,16 @@ from collections.abc import Callable
 TIDY_EVERY_S = 5.0
 
 
+_IN_FLIGHT = 500_000
+"""More objects than transactions of all tasks hold at once: else each backlog would be looked at over and over, for a
+twentieth of a worker's time."""
+
+
 def calm_collector() -> None:
     """What has been imported and built so far stays, and is never looked at again."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(100_000, 50, 100)
+    gc.set_threshold(_IN_FLIGHT, 50, 100)
 
 
 class Tidy:
