@@ -35,9 +35,9 @@ from streamml.agents.match import Match  # noqa: E402
 from streamml.broker import Broker  # noqa: E402
 from streamml.engine.build import build_tasks  # noqa: E402
 from streamml.engine.catalog import Catalog  # noqa: E402
-from streamml.records import LogRecord, Record, Span, TopicPartition  # noqa: E402
+from streamml.records import LogRecord, Record, TopicPartition  # noqa: E402
 from streamml.runtime.connection import Connection  # noqa: E402
-from streamml.runtime.restore import Progress, bounds, read_spans  # noqa: E402
+from streamml.runtime.restore import Progress, Span, bounds, read_spans  # noqa: E402
 
 BATCH = 2_000
 SAID: dict[str, Any] = {

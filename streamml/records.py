@@ -27,13 +27,6 @@ class BareRecord(Protocol):
     def headers(self) -> Headers: ...
 
 
-class Span(NamedTuple):
-    """The offsets of a partition from `start` up to, and without, `end`."""
-
-    start: int
-    end: int
-
-
 class Record(BareRecord, Protocol):
     """One that says itself where it stands; `aiokafka.ConsumerRecord` is one, and so is `LogRecord`."""
 

@@ -211,7 +211,7 @@ class _ClassFold(Fold):
                 total = p + q
                 # River says 1, not 1.0, where its sigmoid saturates; and neither may be infinite or NaN.
                 if type(p) is float and type(q) is float and total - total == 0.0:
-                    if first is False and second is True:  # As most of River's models say it.
+                    if first is False and second is True:  # As River's linear models say it.
                         no, yes, name_of_no, name_of_yes = self._pair
                         return {"label": no if p >= q else yes, "probabilities": {name_of_no: p, name_of_yes: q}}
                     names = self._names

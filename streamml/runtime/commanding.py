@@ -13,14 +13,14 @@ from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from streamml.agents.roster import Decision
 from streamml.errors import BrokerError, DecodeError, StreammlError
-from streamml.records import Record, Span, TopicPartition
+from streamml.records import Record, TopicPartition
 from streamml.runtime.admin import require_topics
 from streamml.runtime.clients import FATAL, end_client, log_reader, refusal, theirs
 from streamml.runtime.connection import Connection, unreachable
 from streamml.runtime.looking_back import SNAPSHOTS, AnySnapshot, look_back
 from streamml.runtime.quarantine.refused import told
 from streamml.runtime.rebuilding import held_spans
-from streamml.runtime.restore import Progress, read_spans
+from streamml.runtime.restore import Progress, Span, read_spans
 from streamml.schemas import Codec
 from streamml.topology import Topology
 

@@ -15,12 +15,12 @@ from streamml.engine.examining import answer_of, examined, pair
 from streamml.engine.validation import Examination
 from streamml.errors import BrokerError, StreammlError
 from streamml.models import Lineage
-from streamml.records import Record, Span, TopicPartition
+from streamml.records import Record, TopicPartition
 from streamml.runtime.connection import Connection
 from streamml.runtime.produce import Message, produce
 from streamml.runtime.quarantine.refused import told
 from streamml.runtime.rebuilding import held_spans, read_shelf, read_snapshot
-from streamml.runtime.restore import Progress, read_spans
+from streamml.runtime.restore import Progress, Span, read_spans
 from streamml.topology import Topology
 
 log = logging.getLogger(__name__)

@@ -7,7 +7,8 @@ from collections.abc import Collection, Mapping, Sequence
 from operator import attrgetter
 from typing import Any
 
-from streamml.records import Batch, Record, Role, Span, TopicPartition
+from streamml.records import Batch, Record, Role, TopicPartition
+from streamml.runtime.restore import Span
 
 _TIME = attrgetter("timestamp")
 

@@ -13,11 +13,11 @@ from typing import Any, Protocol, TypeVar
 from streamml.engine.starts import Shelf, Start
 from streamml.errors import DecodeError
 from streamml.models import Lineage
-from streamml.records import Record, Span, TopicPartition
+from streamml.records import Record, TopicPartition
 from streamml.runtime.connection import Connection
 from streamml.runtime.quarantine.refused import told
 from streamml.runtime.rebuilding import held_spans
-from streamml.runtime.restore import Progress, read_spans
+from streamml.runtime.restore import Progress, Span, read_spans
 from streamml.schemas import Codec
 from streamml.topology import Topology
 

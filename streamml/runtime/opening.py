@@ -10,12 +10,12 @@ import logging
 from collections.abc import Mapping, Sequence
 
 from streamml.errors import BrokerError, StreammlError
-from streamml.records import Record, Role, Span, TopicPartition
+from streamml.records import Record, Role, TopicPartition
 from streamml.runtime.clients import theirs
 from streamml.runtime.context import Context
 from streamml.runtime.inbox import Inbox
 from streamml.runtime.outbox import Outbox
-from streamml.runtime.restore import Progress, bounds, read_spans
+from streamml.runtime.restore import Progress, Span, bounds, read_spans
 from streamml.runtime.stepper import Stepper
 
 log = logging.getLogger(__name__)

@@ -17,14 +17,14 @@ from streamml.engine.rebuild import Course
 from streamml.engine.starts import Shelf, Start, assemble, starts
 from streamml.errors import DecodeError, SnapshotError, StreammlError
 from streamml.models import Fold, Lineage
-from streamml.records import Record, Span, TopicPartition
+from streamml.records import Record, TopicPartition
 from streamml.runtime.admin import require_topics
 from streamml.runtime.applying import registered
 from streamml.runtime.clients import end_client, log_reader
 from streamml.runtime.connection import Connection
 from streamml.runtime.quarantine.refused import told
 from streamml.runtime.registry import SchemaStore
-from streamml.runtime.restore import Feed, Progress, bounds, read_spans
+from streamml.runtime.restore import Feed, Progress, Span, bounds, read_spans
 from streamml.schemas import Codec
 from streamml.snapshots import Snapshot
 from streamml.topology import Topology

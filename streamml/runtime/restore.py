@@ -8,10 +8,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from streamml.errors import StreammlError
-from streamml.records import Record, Span, TopicPartition
+from streamml.records import Record, TopicPartition
 from streamml.runtime.clients import Consumer, answered, end_client, log_reader, theirs
 from streamml.runtime.connection import Connection
 
@@ -19,6 +19,13 @@ log = logging.getLogger(__name__)
 
 _BATCH = 2_000
 _HOLE = 3
+
+
+class Span(NamedTuple):
+    """The offsets from `start` up to, and without, `end`."""
+
+    start: int
+    end: int
 
 
 @dataclass

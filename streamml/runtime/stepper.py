@@ -15,9 +15,10 @@ from typing import TypeVar
 
 from streamml.agents.agent import Agent, Local, Offsets, Reading
 from streamml.errors import StateLost, StoreError, StreammlError
-from streamml.records import Batch, Record, Span, TopicPartition, Writes
+from streamml.records import Batch, Record, TopicPartition, Writes
 from streamml.runtime.context import Context
 from streamml.runtime.pace import Pace, Spells
+from streamml.runtime.restore import Span
 
 log = logging.getLogger(__name__)
 

@@ -13,12 +13,12 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from streamml.errors import BrokerError, DecodeError, SchemaError
-from streamml.records import Record, Span, TopicPartition
+from streamml.records import Record, TopicPartition
 from streamml.runtime.admin import require_topics
 from streamml.runtime.clients import Consumer, end_client, log_reader, theirs
 from streamml.runtime.connection import Connection, unreachable
 from streamml.runtime.registry import schema_ids
-from streamml.runtime.restore import Progress, bounds, read_spans
+from streamml.runtime.restore import Progress, Span, bounds, read_spans
 from streamml.schemas import Codec, Registry, schema_id_of
 
 Start: TypeAlias = Literal["beginning", "end"] | int

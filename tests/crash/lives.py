@@ -73,13 +73,10 @@ class Worker:
         """The phase found, once it is this one or a later one."""
         until = time.monotonic() + patience
         while (found := self.phase()) < phase:
-            late = time.monotonic() > until
-            if late or self.process.code is not None:
-                status, said = self.status(), self.process.heard()[-20:]
-                raise AssertionError(
-                    f"not {phase.name}, of {patience:g} s {max(0.0, until - time.monotonic()):.0f} were left; "
-                    f"port {self.port}, exit code {self.process.code}, status {status}, said {said}"
-                )
+            code = self.process.code
+            if time.monotonic() > until or code is not None:
+                said = self.process.heard()[-20:]
+                raise AssertionError(f"not {phase.name} within {patience:g} s; exit code {code}, said {said}")
             time.sleep(0.01)
         return found
 

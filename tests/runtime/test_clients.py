@@ -74,9 +74,10 @@ async def test_a_task_that_was_cancelled_before_cleans_up_to_the_end(
     kafka: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = await crooked(kafka, monkeypatch)
-    open_, said = sockets(client), []
+    open_, said, begun = sockets(client), [], asyncio.Event()
 
     async def work() -> None:
+        begun.set()
         try:
             await asyncio.Event().wait()
         finally:
@@ -84,7 +85,7 @@ async def test_a_task_that_was_cancelled_before_cleans_up_to_the_end(
             said.append("all of it")
 
     task = asyncio.ensure_future(work())
-    await asyncio.sleep(0)
+    await begun.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

@@ -12,11 +12,11 @@ import pytest
 from runtime.planes import make_topics
 from support.kafka import produce
 
-from streamml.records import Record, Span, TopicPartition
+from streamml.records import Record, TopicPartition
 from streamml.runtime import restore
 from streamml.runtime.clients import log_reader
 from streamml.runtime.connection import Connection
-from streamml.runtime.restore import Progress, read_spans
+from streamml.runtime.restore import Progress, Span, read_spans
 
 
 @pytest.mark.kafka

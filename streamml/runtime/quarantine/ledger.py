@@ -15,12 +15,12 @@ import orjson
 from aiokafka import AIOKafkaConsumer
 
 from streamml.errors import BrokerError, StreammlError
-from streamml.records import Record, Span, TopicPartition
+from streamml.records import Record, TopicPartition
 from streamml.runtime.admin import require_topics
 from streamml.runtime.clients import end_client, log_reader, theirs
 from streamml.runtime.connection import Connection
 from streamml.runtime.quarantine.refused import Place, Refused, told
-from streamml.runtime.restore import Progress, bounds, read_spans
+from streamml.runtime.restore import Progress, Span, bounds, read_spans
 
 REPLAYED = "streamml.replayed"
 """The header of a decision: JSON {at, by, places: [[partition, offset, time of the refusal], …]}."""

@@ -15,10 +15,10 @@ from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from streamml.agents.quarantine import REASON
 from streamml.errors import BrokerError, DecodeError, StreammlError
-from streamml.records import Record, Span, TopicPartition
+from streamml.records import Record, TopicPartition
 from streamml.runtime.clients import end_client, log_reader
 from streamml.runtime.connection import Connection, unreachable
-from streamml.runtime.restore import Progress, bounds, read_spans
+from streamml.runtime.restore import Progress, Span, bounds, read_spans
 from streamml.runtime.tail import Decoder, partitions_of
 
 UNREADABLE = "unreadable"
